@@ -1,0 +1,51 @@
+//! The `qwarp` command: one subcommand a file.
+
+mod convert;
+mod inspect;
+mod output;
+mod plan;
+mod units;
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use qwarp::Error;
+
+/// Inference engine for Qwen2-family models: the same bits every time.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure during a run, 2 wrong argument, \
+    3 a file that cannot be read, written or understood, 4 unsupported model, 5 too large, \
+    141 the reader of the output has gone.";
+
+#[derive(Subcommand)]
+enum Command {
+    Convert(convert::Args),
+    Inspect(inspect::Args),
+    Plan(Box<plan::Args>),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Convert(args) => convert::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Plan(args) => plan::run(*args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // As a program that the signal of a closed pipe ends, and without a word.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
+            ExitCode::from(141)
+        }
+        Err(error) => {
+            eprintln!("qwarp: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
