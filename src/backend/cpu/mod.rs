@@ -1,0 +1,341 @@
+//! The CPU backend: the plan's ops on worker threads, each op by one written definition (`element`, `attention`, `exp`)
+//! that every SIMD path computes bit for bit. `reference` is the same semantics in scalar f64.
+
+pub mod attention;
+pub mod bandwidth;
+pub mod element;
+pub mod elementwise;
+pub mod exec;
+pub mod exp;
+pub mod footprint;
+pub mod kv_cache;
+pub mod linear;
+pub mod matmul;
+pub mod memory;
+pub mod pool;
+pub mod reference;
+pub mod rope;
+pub mod simd;
+
+use std::sync::{Mutex, PoisonError};
+
+use half::{bf16, f16};
+
+use super::sampling::sample;
+use super::{Backend, StepInputs, Ticket};
+use crate::DType;
+use crate::checkpoint::Weights;
+use crate::config::engine::BLOCK_SIZE;
+use crate::error::{Error, Result};
+use crate::graph::cost::StepShape;
+use crate::graph::{Op, Plan, TensorId};
+use crate::shape::MaxRows;
+use element::Element;
+use exec::{Fault, Step};
+use footprint::{Footprint, cached_layers, scratch_bytes};
+use kv_cache::KvCache;
+use memory::Shared;
+use pool::Pool;
+use rope::RopeTable;
+use simd::Path;
+
+/// A plan on CPU threads.
+#[derive(Debug)]
+pub struct CpuBackend {
+    plan: Plan,
+    weights: Weights,
+    arena: Shared,
+    cache: KvCache,
+    scratch: Vec<Shared>,
+    rope: RopeTable,
+    pool: Pool,
+    path: Path,
+    num_blocks: usize,
+    submitted: u64,
+    logit_rows: usize,
+    tokens: Vec<u32>,
+}
+
+/// What a CPU backend is opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct CpuOptions {
+    /// Worker threads, the calling one included.
+    pub threads: usize,
+    /// Physical KV blocks.
+    pub num_blocks: usize,
+    /// Instructions to use.
+    pub path: Path,
+}
+
+impl CpuBackend {
+    /// Allocates everything that steps of `plan` need; no later call allocates for the model.
+    pub fn open(plan: Plan, weights: Weights, options: CpuOptions) -> Result<Self> {
+        let matrix = plan.graph.matrix;
+        let (layers, heads) = cached_layers(&plan);
+        let theta = plan.steps().iter().find_map(|node| match node.op {
+            Op::RopeAppend { theta, .. } => Some(theta),
+            _ => None,
+        });
+        let scratch_bytes = scratch_bytes(&plan)?;
+        let pool =
+            Pool::new(options.threads).map_err(|e| Error::io("worker threads", "start", e))?;
+        Ok(CpuBackend {
+            arena: Shared::zeroed(plan.arena_bytes, "activations")?,
+            cache: KvCache::new(layers, heads, options.num_blocks, matrix.bytes())?,
+            scratch: (0..options.threads)
+                .map(|_| Shared::zeroed(scratch_bytes, "scratch"))
+                .collect::<Result<_>>()?,
+            rope: RopeTable::new(heads.dim, theta.unwrap_or(1.0), plan.max_rows.tokens),
+            pool,
+            path: options.path,
+            num_blocks: options.num_blocks,
+            submitted: 0,
+            logit_rows: 0,
+            tokens: Vec::new(),
+            plan,
+            weights,
+        })
+    }
+
+    /// The bytes that this backend really holds.
+    pub fn memory(&self) -> Footprint {
+        Footprint {
+            weights: self.weights.bytes(),
+            arena: self.arena.allocated(),
+            kv_cache: self.cache.allocated(),
+            scratch: self.scratch.iter().map(Shared::allocated).sum(),
+            rope_table: self.rope.allocated(),
+        }
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// A tensor's first `rows` rows, widened to f32. Meaningful for the plan's output, and after a plan of one op.
+    pub fn read(&self, tensor: TensorId, rows: usize) -> Vec<f32> {
+        fn wide<T: Element>(arena: &Shared, offset: usize, len: usize) -> Vec<f32> {
+            // SAFETY: no step runs while the backend is borrowed.
+            unsafe { arena.read::<T>(offset / size_of::<T>(), len) }
+                .iter()
+                .map(|value| value.widen())
+                .collect()
+        }
+        let spec = self.plan.graph.tensors[tensor.0];
+        let (offset, len) = (self.plan.offsets[tensor.0], rows * spec.cols);
+        match spec.dtype {
+            DType::Bf16 => wide::<bf16>(&self.arena, offset, len),
+            DType::F16 => wide::<f16>(&self.arena, offset, len),
+            DType::F32 => wide::<f32>(&self.arena, offset, len),
+        }
+    }
+
+    fn check_ticket(&self, ticket: Ticket) -> Result<()> {
+        if ticket.0 == self.submitted && self.submitted > 0 {
+            return Ok(());
+        }
+        Err(Error::argument(
+            "ticket",
+            ticket.0,
+            format!("{}, the latest step", self.submitted),
+        ))
+    }
+
+    fn check_inputs(&self, inputs: &StepInputs) -> Result<()> {
+        let tokens = inputs.token_ids.len();
+        let same = |field: &str, found: usize, expected: usize| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(Error::argument(field, found, expected))
+            }
+        };
+        let below = |field: &str, found: Option<u64>, limit: usize| match found {
+            Some(found) if found >= limit as u64 => {
+                Err(Error::argument(field, found, format!("below {limit}")))
+            }
+            _ => Ok(()),
+        };
+        let largest = |values: &[u32]| values.iter().max().map(|&value| u64::from(value));
+        let max = self.plan.max_rows;
+        below("tokens of the step", Some(tokens as u64), max.tokens + 1)?;
+        below(
+            "logit rows of the step",
+            Some(inputs.logit_rows.len() as u64),
+            max.logits + 1,
+        )?;
+        same("positions", inputs.positions.len(), tokens)?;
+        same("slot_mapping", inputs.slot_mapping.len(), tokens)?;
+        same(
+            "tokens of all sequences",
+            inputs.sequences.iter().map(|span| span.tokens).sum(),
+            tokens,
+        )?;
+        if let Some(vocab) = self.vocab() {
+            below("token id", largest(&inputs.token_ids), vocab)?;
+        }
+        below(
+            "slot",
+            largest(&inputs.slot_mapping),
+            self.num_blocks * BLOCK_SIZE,
+        )?;
+        below("block", largest(&inputs.block_tables), self.num_blocks)?;
+        below("logit row", largest(&inputs.logit_rows), tokens)?;
+        for span in &inputs.sequences {
+            let blocks = (span.cached + span.tokens).div_ceil(BLOCK_SIZE);
+            below(
+                "keys of a sequence, in blocks",
+                Some(blocks as u64),
+                span.table_len + 1,
+            )?;
+            below(
+                "block table end",
+                Some((span.table_start + span.table_len) as u64),
+                inputs.block_tables.len() + 1,
+            )?;
+        }
+        for row in &inputs.samples {
+            below("sample row", Some(row.row as u64), inputs.logit_rows.len())?;
+        }
+        Ok(())
+    }
+
+    fn vocab(&self) -> Option<usize> {
+        self.plan.steps().iter().find_map(|node| match node.op {
+            Op::Embed { table } => Some(self.plan.graph.weights[table.0].rows()),
+            _ => None,
+        })
+    }
+
+    fn output_rows(&self) -> &[f32] {
+        let Some(output) = self.plan.graph.output() else {
+            return &[];
+        };
+        let cols = self.plan.graph.tensors[output.0].cols;
+        // SAFETY: no step runs while the backend is borrowed.
+        unsafe {
+            self.arena.read(
+                self.plan.offsets[output.0] / size_of::<f32>(),
+                self.logit_rows * cols,
+            )
+        }
+    }
+
+    fn fault_error(&self, fault: Fault) -> Error {
+        let matrix = self.plan.graph.matrix;
+        let hint = match matrix {
+            DType::F16 => "run with --dtype bf16 or f32",
+            DType::Bf16 | DType::F32 => "the checkpoint or the input is damaged",
+        };
+        let op = self.plan.steps()[fault.step].name.clone();
+        Error::Range {
+            op,
+            row: fault.row,
+            value: fault.value,
+            dtype: matrix.name(),
+            hint,
+        }
+    }
+}
+
+impl Backend for CpuBackend {
+    fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket> {
+        self.check_inputs(inputs)?;
+        self.rope.fill(&inputs.positions);
+        let fault = Mutex::new(None);
+        let step = Step {
+            plan: &self.plan,
+            weights: &self.weights,
+            arena: &self.arena,
+            cache: &self.cache,
+            scratch: &self.scratch,
+            inputs,
+            rope: &self.rope,
+            path: self.path,
+            fault: &fault,
+        };
+        match self.plan.graph.matrix {
+            DType::Bf16 => self.pool.run(&|worker| step.run::<bf16>(worker)),
+            DType::F16 => self.pool.run(&|worker| step.run::<f16>(worker)),
+            DType::F32 => self.pool.run(&|worker| step.run::<f32>(worker)),
+        }
+        if let Some(fault) = fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(self.fault_error(fault));
+        }
+        self.logit_rows = inputs.logit_rows.len();
+        let logits = self.output_rows();
+        let cols = logits.len().checked_div(self.logit_rows).unwrap_or(0);
+        if let Some((index, value)) = elementwise::first_unfit::<f32>(logits) {
+            let (step, row) = (self.plan.steps().len() - 1, index / cols);
+            return Err(self.fault_error(Fault {
+                step,
+                row,
+                column: index % cols,
+                value,
+            }));
+        }
+        self.tokens = inputs
+            .samples
+            .iter()
+            .map(|row| sample(&logits[row.row * cols..(row.row + 1) * cols], row))
+            .collect::<Result<_>>()?;
+        self.submitted += 1;
+        Ok(Ticket(self.submitted))
+    }
+
+    fn tokens(&mut self, ticket: Ticket) -> Result<&[u32]> {
+        self.check_ticket(ticket)?;
+        Ok(&self.tokens)
+    }
+
+    fn logits(&mut self, ticket: Ticket) -> Result<&[f32]> {
+        self.check_ticket(ticket)?;
+        Ok(self.output_rows())
+    }
+
+    fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
+        fn narrow<T: Element>(arena: &Shared, offset: usize, values: &[f32]) {
+            // SAFETY: no step runs while the backend is borrowed exclusively.
+            let out = unsafe { arena.write::<T>(offset / size_of::<T>(), values.len()) };
+            for (value, out) in values.iter().zip(out) {
+                *out = T::round(*value);
+            }
+        }
+        let spec = self.plan.graph.tensors[tensor.0];
+        let room = self.plan.max_bytes(tensor) / spec.dtype.bytes();
+        if values.len() > room {
+            return Err(Error::argument(
+                "values",
+                values.len(),
+                format!("at most {room}"),
+            ));
+        }
+        let offset = self.plan.offsets[tensor.0];
+        match spec.dtype {
+            DType::Bf16 => narrow::<bf16>(&self.arena, offset, values),
+            DType::F16 => narrow::<f16>(&self.arena, offset, values),
+            DType::F32 => narrow::<f32>(&self.arena, offset, values),
+        }
+        Ok(())
+    }
+
+    fn step_bytes(&self, inputs: &StepInputs) -> u64 {
+        let spans = inputs.sequences.iter();
+        let shape = StepShape {
+            rows: MaxRows {
+                tokens: inputs.token_ids.len(),
+                logits: inputs.logit_rows.len(),
+            },
+            sequences: spans.map(|span| (span.tokens, span.cached)).collect(),
+        };
+        let weight = |id| Ok(self.weights.read_bytes(id));
+        let cost = self.plan.graph.step_cost(&shape, &weight);
+        // A step that ran has no size that overflows.
+        cost.and_then(|cost| cost.bytes()).unwrap_or(0)
+    }
+
+    fn read_gb_per_s(&mut self) -> f64 {
+        bandwidth::read_gb_per_s(&self.plan, &self.weights, &mut self.pool, self.path)
+    }
+}

@@ -1,0 +1,164 @@
+//! The lanes as two AVX2 registers.
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::{Avx2, Isa, Kernel, LANES};
+
+/// Lanes 0..8 and 8..16.
+#[derive(Clone, Copy)]
+pub struct Pair(__m256, __m256);
+
+/// Runs `kernel` compiled with these instructions.
+#[inline]
+pub fn run<K: Kernel>(token: Avx2, kernel: K) {
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn enter<K: Kernel>(token: Avx2, kernel: K) {
+        kernel.run(token)
+    }
+    // SAFETY: the token exists only where `Path::available` found these instructions.
+    unsafe { enter(token, kernel) }
+}
+
+impl Isa for Avx2 {
+    type V = Pair;
+    const WIDE: bool = false;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe { Pair(_mm256_set1_ps(x), _mm256_set1_ps(x)) }
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; LANES]) -> Pair {
+        // SAFETY: the token proves the instructions; the array reference proves the memory.
+        unsafe {
+            Pair(
+                _mm256_loadu_ps(x.as_ptr()),
+                _mm256_loadu_ps(x[8..].as_ptr()),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, v: Pair, out: &mut [f32; LANES]) {
+        // SAFETY: the token proves the instructions; the array reference proves the memory.
+        unsafe {
+            _mm256_storeu_ps(out.as_mut_ptr(), v.0);
+            _mm256_storeu_ps(out[8..].as_mut_ptr(), v.1);
+        }
+    }
+
+    #[inline(always)]
+    fn load_bf16_pairs(self, x: &[bf16; 2 * LANES]) -> (Pair, Pair) {
+        // SAFETY: the token proves the instructions; the array reference proves the memory.
+        unsafe {
+            let low = _mm256_loadu_si256(x.as_ptr().cast());
+            let high = _mm256_loadu_si256(x[LANES..].as_ptr().cast());
+            let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            let odd = |words| _mm256_castsi256_ps(_mm256_and_si256(words, upper));
+            let even = |words| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words));
+            (Pair(odd(low), odd(high)), Pair(even(low), even(high)))
+        }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[bf16; LANES]) -> Pair {
+        // SAFETY: the token proves the instructions; the array reference proves the memory.
+        unsafe {
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(x[8..].as_ptr().cast()));
+            let wide = |halves| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves));
+            Pair(wide(low), wide(high))
+        }
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[f16; LANES]) -> Pair {
+        // SAFETY: the token proves the instructions; the array reference proves the memory.
+        unsafe {
+            Pair(
+                _mm256_cvtph_ps(_mm_loadu_si128(x.as_ptr().cast())),
+                _mm256_cvtph_ps(_mm_loadu_si128(x[8..].as_ptr().cast())),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe { Pair(_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe { Pair(_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe { Pair(_mm256_mul_ps(a.0, b.0), _mm256_mul_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe { Pair(_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe { Pair(_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe { Pair(_mm256_min_ps(a.0, b.0), _mm256_min_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn madd_exact(self, a: Pair, b: Pair, c: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            Pair(
+                _mm256_fmadd_ps(a.0, b.0, c.0),
+                _mm256_fmadd_ps(a.1, b.1, c.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn scale_exponent(self, p: Pair, t: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            let scale = |p, t| {
+                let n = _mm256_slli_epi32::<23>(_mm256_castps_si256(t));
+                _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), n))
+            };
+            Pair(scale(p.0, t.0), scale(p.1, t.1))
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, at: &T, ahead: usize) {
+        // SAFETY: every x86-64 has the instruction, and it reads nothing: an address without memory is ignored.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(at).cast::<i8>().wrapping_add(ahead))
+        }
+    }
+
+    #[inline(always)]
+    fn zero_unless_less(self, a: Pair, b: Pair, x: Pair) -> Pair {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            let keep = |a, b, x| _mm256_and_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b), x);
+            Pair(keep(a.0, b.0, x.0), keep(a.1, b.1, x.1))
+        }
+    }
+}

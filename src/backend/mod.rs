@@ -1,0 +1,67 @@
+//! Running a plan. `Backend` is the seam between the engine and whatever computes: CPU threads today, a GPU later.
+
+pub mod cpu;
+pub mod rng;
+pub mod sampling;
+
+use crate::error::Result;
+use crate::graph::TensorId;
+use sampling::SampleRow;
+
+/// The tokens of one step, ready for a device.
+#[derive(Debug, Clone, Default)]
+pub struct StepInputs {
+    /// `(T)`.
+    pub token_ids: Vec<u32>,
+    /// `(T)`: the position each token is rotated by.
+    pub positions: Vec<u32>,
+    /// `(T)`: block * 16 + offset, where each token's key and value go.
+    pub slot_mapping: Vec<u32>,
+    /// The sequences the tokens belong to; together they cover 0..T in order.
+    pub sequences: Vec<SequenceSpan>,
+    /// The block tables of all sequences, one after the other.
+    pub block_tables: Vec<u32>,
+    /// `(R)`: the tokens whose logits are wanted, ascending.
+    pub logit_rows: Vec<u32>,
+    /// What to draw from those logits.
+    pub samples: Vec<SampleRow>,
+}
+
+/// One sequence's tokens in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceSpan {
+    /// Tokens in this step.
+    pub tokens: usize,
+    /// Keys already in the cache; token i of the span sees `cached + i + 1` keys.
+    pub cached: usize,
+    /// Where its block table starts in `block_tables`.
+    pub table_start: usize,
+    /// Blocks in it.
+    pub table_len: usize,
+}
+
+/// A submitted step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(pub u64);
+
+/// What runs steps of the plan it was opened with. Steps finish in the order in which they were submitted; a backend may
+/// still be running one when `submit` returns, and asking for a ticket's results waits for it.
+pub trait Backend {
+    /// Starts a step.
+    fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket>;
+
+    /// The drawn tokens, one for each of the step's `samples`. Only the latest ticket's results are kept.
+    fn tokens(&mut self, ticket: Ticket) -> Result<&[u32]>;
+
+    /// The logits `(R, vocab)` of the latest ticket.
+    fn logits(&mut self, ticket: Ticket) -> Result<&[f32]>;
+
+    /// Overwrites a graph input with `values`, rounded to its type. Graphs of a model have none; single ops do.
+    fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()>;
+
+    /// Bytes that one step reads and writes at least: weights, cache and activations.
+    fn step_bytes(&self, inputs: &StepInputs) -> u64;
+
+    /// GB/s at which this backend reads its own weights when it does nothing else, measured now.
+    fn read_gb_per_s(&mut self) -> f64;
+}
