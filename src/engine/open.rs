@@ -1,0 +1,98 @@
+//! From a model folder to a running engine, with the time each phase took.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Engine;
+use crate::DType;
+use crate::backend::cpu::footprint::Footprint;
+use crate::backend::cpu::simd;
+use crate::backend::cpu::{CpuBackend, CpuOptions};
+use crate::checkpoint::{Checkpoint, Weights};
+use crate::config::{EngineConfig, ModelConfig};
+use crate::error::Result;
+use crate::graph::Plan;
+use crate::model;
+use crate::shape::MaxRows;
+
+/// How to open a model. Limits of zero are not allowed; `EngineConfig` checks them.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenOptions {
+    /// Limits of the engine.
+    pub engine: EngineConfig,
+    /// Instructions of the CPU backend.
+    pub path: simd::Path,
+}
+
+/// A running engine and how long its phases took.
+#[derive(Debug)]
+pub struct Opened {
+    /// Ready for requests.
+    pub engine: Engine,
+    /// Reading and checking the headers of the weight files.
+    pub open_ms: f64,
+    /// Placing the plan's buffers.
+    pub plan_ms: f64,
+    /// Checking and where needed converting the weights, and allocating.
+    pub weights_ms: f64,
+    /// The bytes that the backend holds.
+    pub memory: Footprint,
+}
+
+/// The type a model runs in when the user does not say: what `config.json` declares, or else what is stored.
+pub fn default_dtype(folder: &Path, config: &ModelConfig) -> Result<DType> {
+    if let Some(dtype) = config.dtype {
+        return Ok(dtype);
+    }
+    let embedding = [config.vocab_size, config.hidden_size];
+    Ok(Checkpoint::open(folder)?
+        .tensor(model::weights::names::EMBED, &embedding)?
+        .dtype)
+}
+
+/// Opens `folder`. The plan is made, and its sizes are known, before any weight is read.
+pub fn open(folder: &Path, config: &ModelConfig, options: OpenOptions) -> Result<Opened> {
+    options.engine.validate()?;
+    let started = Instant::now();
+    let checkpoint = Arc::new(Checkpoint::open(folder)?);
+    let open_ms = ms(started);
+
+    let started = Instant::now();
+    let graph = model::build(config, options.engine.dtype)?;
+    model::weights::check_all_used(&checkpoint, &graph)?;
+    let max_rows = MaxRows {
+        tokens: options.engine.max_batched_tokens,
+        logits: options.engine.max_logit_rows,
+    };
+    let plan = Plan::new(graph, max_rows)?;
+    let plan_ms = ms(started);
+
+    let started = Instant::now();
+    let threads = options.engine.threads;
+    let weights = Weights::load(
+        checkpoint,
+        &plan.graph.weights,
+        options.engine.dtype,
+        threads,
+    )?;
+    let cpu = CpuOptions {
+        threads,
+        num_blocks: options.engine.num_blocks(),
+        path: options.path,
+    };
+    let backend = CpuBackend::open(plan, weights, cpu)?;
+    let memory = backend.memory();
+    let engine = Engine::new(options.engine, config.vocab_size, Box::new(backend))?;
+    Ok(Opened {
+        engine,
+        open_ms,
+        plan_ms,
+        weights_ms: ms(started),
+        memory,
+    })
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
