@@ -12,7 +12,7 @@ fn generation_configs_are_refused_by_field() {
 
 /// Every row.
 pub fn cases() -> Vec<Case> {
-    let rows: [(&str, &[&str]); 17] = [
+    let rows: [(&str, &[&str]); 19] = [
         (r#"{"num_beams": 4}"#, &["num_beams", "4", "1"]),
         (r#"{"num_beams": "4"}"#, &["num_beams", "a number"]),
         (r#"{"suppress_tokens": [7]}"#, &["suppress_tokens", "[7]"]),
