@@ -56,11 +56,6 @@ impl Scheduler {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// Free blocks; all of them when idle.
-    pub fn num_free_blocks(&self) -> usize {
-        self.pool.num_free()
-    }
-
     /// Picks the tokens of the next step, decodes first; empty when idle.
     pub fn schedule(&mut self) -> Vec<Scheduled> {
         self.admit();

@@ -3,7 +3,6 @@
 pub mod arena;
 pub mod builder;
 pub mod cost;
-pub mod dump;
 pub mod op;
 pub mod plan;
 pub mod verify;
