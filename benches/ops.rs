@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::bf16;
-use qwarp::backend::cpu::element::{pack, packed_len};
 use qwarp::backend::cpu::elementwise::{RmsNorm, SiluMul};
 use qwarp::backend::cpu::matmul::Matmul;
+use qwarp::backend::cpu::packed::{pack, packed_len};
 use qwarp::backend::cpu::simd::Path;
 use qwarp::backend::sampling::{SampleRow, SamplingParams, sample};
 
@@ -31,8 +31,8 @@ fn matmul(c: &mut Criterion) {
         let w: Vec<bf16> = values(k * n).into_iter().map(bf16::from_f32).collect();
         for tokens in [1, 32] {
             let mut x = vec![0.0; tokens * packed_len(k)];
-            let row: Vec<bf16> = values(k).into_iter().map(bf16::from_f32).collect();
-            x.chunks_mut(packed_len(k)).for_each(|out| pack(&row, out));
+            let tokens_in: Vec<bf16> = values(tokens * k).into_iter().map(bf16::from_f32).collect();
+            pack(tokens_in.chunks(k), k, &mut x);
             let mut out = vec![0.0; tokens * n];
             let mut group = c.benchmark_group(format!("matmul_bf16/{name}/{tokens}"));
             group.throughput(match tokens {
@@ -45,9 +45,9 @@ fn matmul(c: &mut Criterion) {
                         let element = PhantomData;
                         path.run(Matmul::<bf16, bf16> {
                             x: &x,
+                            tokens,
                             w: &w,
                             k,
-                            bias: None,
                             out: &mut out,
                             element,
                         });

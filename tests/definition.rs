@@ -11,10 +11,11 @@
 use std::marker::PhantomData;
 
 use half::{bf16, f16};
-use qwarp::backend::cpu::element::{Element, StoredFor, pack, packed_len};
+use qwarp::backend::cpu::element::{Element, StoredFor};
 use qwarp::backend::cpu::elementwise::{RmsNorm, SiluMul};
 use qwarp::backend::cpu::exp;
 use qwarp::backend::cpu::matmul::Matmul;
+use qwarp::backend::cpu::packed::{pack, packed_len};
 use qwarp::backend::cpu::simd::{Isa, Kernel, LANES, Path};
 use qwarp::backend::rng::philox;
 
@@ -68,15 +69,13 @@ fn dot_two_roundings<T: Element>(x: &[T], w: &[f32]) -> f32 {
 fn matmul<C: Element, W: StoredFor<C>>(path: Path, x: &[C], w: &[W], k: usize) -> Vec<f32> {
     let (tokens, rows) = (x.len() / k, w.len() / k);
     let mut packed = vec![f32::NAN; tokens * packed_len(k)];
-    for (row, out) in x.chunks(k).zip(packed.chunks_mut(packed_len(k))) {
-        pack(row, out);
-    }
+    pack(x.chunks(k), k, &mut packed);
     let mut out = vec![f32::NAN; tokens * rows];
     path.run(Matmul::<C, W> {
         x: &packed,
+        tokens,
         w,
         k,
-        bias: None,
         out: &mut out,
         element: PhantomData,
     });

@@ -45,6 +45,8 @@ pub trait Element: Pod + Send + Sync + PartialEq + std::fmt::Debug {
 
     /// Rounds to nearest even; `|x| <= LIMIT`.
     fn round(x: f32) -> Self;
+    /// `round` and `widen` of every lane.
+    fn round_lanes<I: Isa>(isa: I, v: I::V) -> I::V;
     /// The exact value.
     fn widen(self) -> f32;
     /// Where element `which` of pair `lane` stands among 32 interleaved elements, so that a group loads as
@@ -84,6 +86,11 @@ impl Element for bf16 {
     }
 
     #[inline(always)]
+    fn round_lanes<I: Isa>(isa: I, v: I::V) -> I::V {
+        isa.round_bf16(v, BF16_FLUSH)
+    }
+
+    #[inline(always)]
     fn widen(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
     }
@@ -117,6 +124,11 @@ impl Element for f16 {
     }
 
     #[inline(always)]
+    fn round_lanes<I: Isa>(isa: I, v: I::V) -> I::V {
+        isa.round_f16(v)
+    }
+
+    #[inline(always)]
     fn widen(self) -> f32 {
         self.to_f32()
     }
@@ -147,6 +159,11 @@ impl Element for f32 {
     #[inline(always)]
     fn round(x: f32) -> Self {
         x
+    }
+
+    #[inline(always)]
+    fn round_lanes<I: Isa>(_: I, v: I::V) -> I::V {
+        v
     }
 
     #[inline(always)]
@@ -216,27 +233,5 @@ pub fn passes<T>(group: &[T; GROUP]) -> (&[T; LANES], &[T; LANES]) {
     match group.as_chunks::<LANES>().0 {
         [first, second] => (first, second),
         _ => unreachable!("a group is two halves"),
-    }
-}
-
-/// Floats of one packed activation row of `k` elements.
-pub fn packed_len(k: usize) -> usize {
-    k.next_multiple_of(GROUP)
-}
-
-/// Unpacks an activation row for the dot product: widened, scaled, pass by pass, filled up with zeros.
-#[inline(always)]
-pub fn pack<C: Element>(row: &[C], out: &mut [f32]) {
-    for (chunk, group) in row.chunks(GROUP).zip(out.as_chunks_mut::<GROUP>().0) {
-        if let Ok(chunk) = <&[C; GROUP]>::try_from(chunk) {
-            for e in 0..GROUP {
-                group[C::plane(e)] = chunk[e].widen() * C::SCALE;
-            }
-        } else {
-            *group = [0.0; GROUP];
-            for (e, value) in chunk.iter().enumerate() {
-                group[C::plane(e)] = value.widen() * C::SCALE;
-            }
-        }
     }
 }

@@ -280,18 +280,19 @@ impl Step<'_> {
         rows: std::ops::Range<usize>,
     ) {
         let (dim, group) = (heads.dim, heads.group());
-        let place = |row: usize| {
-            let row = row.min(rows.end - 1);
-            (row / group, (head * group + row % group) * dim)
-        };
-        let queries = std::array::from_fn(|r| {
-            let (token, column) = place(rows.start + r);
+        let place = |row: usize| (row / group, (head * group + row % group) * dim);
+        let query = |r: usize| {
+            let (token, column) = place(r);
             let q = &self.input::<C>(node.inputs[0], first_token + token)[column..column + dim];
             Query {
                 q,
                 visible: span.cached + token + 1,
             }
-        });
+        };
+        let mut queries = [query(rows.start); TILE];
+        for (query_slot, row) in queries.iter_mut().zip(rows.clone()) {
+            *query_slot = query(row);
+        }
         let sink = |r: usize, values: &[f32]| {
             let (token, column) = place(rows.start + r);
             // SAFETY: each (token, head) belongs to one tile, and each tile to one thread.
@@ -302,8 +303,7 @@ impl Step<'_> {
         // SAFETY: the op's only scratch.
         let scratch = unsafe { self.scratch(worker, super::attention::scratch_len(dim)) };
         self.path.run(Attention {
-            queries,
-            count: rows.len(),
+            queries: &queries[..rows.len()],
             cache: self.cache,
             block_table: &self.inputs.block_tables
                 [span.table_start..span.table_start + span.table_len],

@@ -26,16 +26,37 @@ const COEFFICIENTS: [f32; 6] = [
 /// `e^x` in every lane; no lane is NaN.
 #[inline(always)]
 pub fn exp<I: Isa>(isa: I, x: I::V) -> I::V {
-    let clamped = isa.max(isa.min(x, isa.splat(HIGHEST)), isa.splat(LOWEST));
-    let t = isa.add(isa.mul(clamped, isa.splat(LOG2_E)), isa.splat(ROUND));
-    let n = isa.sub(t, isa.splat(ROUND));
-    let r = isa.sub(clamped, isa.mul(n, isa.splat(LN2_HIGH)));
-    let r = isa.sub(r, isa.mul(n, isa.splat(LN2_LOW)));
-    let mut p = isa.splat(COEFFICIENTS[0]);
-    for c in &COEFFICIENTS[1..] {
-        p = isa.add(isa.mul(p, r), isa.splat(*c));
+    let [y] = exps(isa, [x]);
+    y
+}
+
+/// `exp` of N vectors, step by step side by side: one alone is a chain of 25 operations that each wait for the last.
+#[inline(always)]
+pub fn exps<I: Isa, const N: usize>(isa: I, x: [I::V; N]) -> [I::V; N] {
+    let (mut t, mut r, mut p) = (x, x, x);
+    for i in 0..N {
+        r[i] = isa.max(isa.min(x[i], isa.splat(HIGHEST)), isa.splat(LOWEST));
     }
-    let p = isa.add(isa.mul(p, isa.mul(r, r)), r);
-    let p = isa.add(p, isa.splat(1.0));
-    isa.zero_unless_less(isa.splat(LOWEST), x, isa.scale_exponent(p, t))
+    for i in 0..N {
+        t[i] = isa.add(isa.mul(r[i], isa.splat(LOG2_E)), isa.splat(ROUND));
+    }
+    for i in 0..N {
+        let n = isa.sub(t[i], isa.splat(ROUND));
+        r[i] = isa.sub(r[i], isa.mul(n, isa.splat(LN2_HIGH)));
+        r[i] = isa.sub(r[i], isa.mul(n, isa.splat(LN2_LOW)));
+        p[i] = isa.splat(COEFFICIENTS[0]);
+    }
+    for c in &COEFFICIENTS[1..] {
+        for i in 0..N {
+            p[i] = isa.add(isa.mul(p[i], r[i]), isa.splat(*c));
+        }
+    }
+    for i in 0..N {
+        p[i] = isa.add(isa.mul(p[i], isa.mul(r[i], r[i])), r[i]);
+    }
+    for i in 0..N {
+        p[i] = isa.scale_exponent(isa.add(p[i], isa.splat(1.0)), t[i]);
+        p[i] = isa.zero_unless_less(isa.splat(LOWEST), x[i], p[i]);
+    }
+    p
 }

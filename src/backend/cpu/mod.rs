@@ -12,6 +12,7 @@ pub mod kv_cache;
 pub mod linear;
 pub mod matmul;
 pub mod memory;
+pub mod packed;
 pub mod pool;
 pub mod reference;
 pub mod rope;

@@ -161,4 +161,71 @@ impl Isa for Avx2 {
             Pair(keep(a.0, b.0, x.0), keep(a.1, b.1, x.1))
         }
     }
+
+    #[inline(always)]
+    fn round_bf16(self, v: Pair, flush: f32) -> Pair {
+        Pair(round_bf16(v.0, flush), round_bf16(v.1, flush))
+    }
+
+    #[inline(always)]
+    fn round_f16(self, v: Pair) -> Pair {
+        Pair(round_f16(v.0), round_f16(v.1))
+    }
+
+    #[inline(always)]
+    fn tree_sums(self, v: [Pair; 4]) -> [f32; 4] {
+        // SAFETY: the token proves the instructions; the array has room for four floats.
+        unsafe {
+            // Lane i + 8 to lane i, then + 4: halves are (0, 2) and (1, 3).
+            let even = add_lane_4(_mm256_add_ps(v[0].0, v[0].1), _mm256_add_ps(v[2].0, v[2].1));
+            let odd = add_lane_4(_mm256_add_ps(v[1].0, v[1].1), _mm256_add_ps(v[3].0, v[3].1));
+            let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
+            // Lane + 2: halves are (0, 0, 1, 1) and (2, 2, 3, 3).
+            let two = _mm256_add_ps(
+                _mm256_castpd_ps(_mm256_unpacklo_pd(even, odd)),
+                _mm256_castpd_ps(_mm256_unpackhi_pd(even, odd)),
+            );
+            let one = _mm256_add_ps(
+                _mm256_permute_ps::<0b10_00_10_00>(two),
+                _mm256_permute_ps::<0b11_01_11_01>(two),
+            );
+            let (low, high) = (_mm256_castps256_ps128(one), _mm256_extractf128_ps::<1>(one));
+            let mut out = [0.0; 4];
+            _mm_storeu_ps(out.as_mut_ptr(), _mm_movelh_ps(low, high));
+            out
+        }
+    }
+}
+
+/// Lane i + 4 to lane i of both; the halves are then (a, b).
+#[inline(always)]
+fn add_lane_4(a: __m256, b: __m256) -> __m256 {
+    // SAFETY: called by methods of `Isa` alone, whose token proves the instructions.
+    unsafe {
+        _mm256_add_ps(
+            _mm256_permute2f128_ps::<0x20>(a, b),
+            _mm256_permute2f128_ps::<0x31>(a, b),
+        )
+    }
+}
+
+#[inline(always)]
+fn round_bf16(v: __m256, flush: f32) -> __m256 {
+    // SAFETY: as above.
+    unsafe {
+        let bits = _mm256_castps_si256(v);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let up = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+        let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+        let rounded = _mm256_and_si256(_mm256_add_epi32(bits, up), upper);
+        let magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0), v);
+        let large = _mm256_cmp_ps::<_CMP_NLT_UQ>(magnitude, _mm256_set1_ps(flush));
+        _mm256_and_ps(large, _mm256_castsi256_ps(rounded))
+    }
+}
+
+#[inline(always)]
+fn round_f16(v: __m256) -> __m256 {
+    // SAFETY: as above.
+    unsafe { _mm256_cvtph_ps(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v)) }
 }

@@ -56,6 +56,14 @@ pub trait Isa: Copy {
     fn prefetch<T>(self, at: &T, ahead: usize);
     /// Lanes of `x` where `a < b`, zero elsewhere.
     fn zero_unless_less(self, a: Self::V, b: Self::V, x: Self::V) -> Self::V;
+
+    /// Lanes rounded to bf16, to nearest even; those of a magnitude below `flush` become zero. Finite.
+    fn round_bf16(self, v: Self::V, flush: f32) -> Self::V;
+    /// Lanes rounded to f16, to nearest even; f16 holds them.
+    fn round_f16(self, v: Self::V) -> Self::V;
+
+    /// `tree_sum` of each: four at a time share their shuffles.
+    fn tree_sums(self, v: [Self::V; 4]) -> [f32; 4];
 }
 
 /// A computation that runs on any path.

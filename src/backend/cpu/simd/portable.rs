@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::{Isa, LANES, Portable};
+use super::{Isa, LANES, Portable, tree_sum};
 
 type V = [f32; LANES];
 
@@ -119,5 +119,24 @@ impl Isa for Portable {
             out[i] = if a[i] < b[i] { x[i] } else { 0.0 };
         }
         out
+    }
+
+    #[inline(always)]
+    fn round_bf16(self, v: V, flush: f32) -> V {
+        v.map(|x| {
+            let bits = x.to_bits();
+            let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
+            f32::from_bits(if x.abs() < flush { 0 } else { rounded })
+        })
+    }
+
+    #[inline(always)]
+    fn round_f16(self, v: V) -> V {
+        v.map(|x| f16::from_f32(x).to_f32())
+    }
+
+    #[inline(always)]
+    fn tree_sums(self, v: [V; 4]) -> [f32; 4] {
+        v.map(|v| tree_sum(self, v))
     }
 }
