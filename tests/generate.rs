@@ -47,6 +47,8 @@ fn generate(folder: &TempDir, args: &[&str]) -> Output {
         .arg("--model")
         .arg(folder.path())
         .args(args)
+        // Not the cache of whoever runs the tests.
+        .env("QWARP_CACHE_DIR", folder.path().join("cache"))
         .output()
         .unwrap()
 }
@@ -90,6 +92,22 @@ fn logits(path: &Path) -> (Vec<usize>, Vec<f32>, Vec<i64>) {
 }
 
 #[test]
+fn the_tokenizer_comes_from_the_cache_the_second_time_unless_told_otherwise() {
+    let folder = model();
+    let run = |more: &[&str]| {
+        let args = ["--prompt", PROMPT, "--max-tokens", "2", "--ignore-eos"];
+        let report = json_of(&folder, &[&args, more].concat());
+        (report["tokenizer_from_cache"].clone(), ids(&report))
+    };
+    let (from_cache, tokens) = run(&["--no-cache"]);
+    assert_eq!(from_cache, false);
+    assert!(!folder.path().join("cache").exists());
+    assert_eq!(run(&[]), (json!(false), tokens.clone()));
+    assert_eq!(run(&[]), (json!(true), tokens.clone()));
+    assert_eq!(run(&["--no-cache"]), (json!(false), tokens));
+}
+
+#[test]
 fn json_has_the_documented_keys_and_sane_values() {
     let folder = model();
     let report = json_of(
@@ -106,6 +124,7 @@ fn json_has_the_documented_keys_and_sane_values() {
         "token_ids",
         "text",
         "finish_reason",
+        "tokenizer_from_cache",
         "timings_ms",
         "prefill_tokens_per_s",
         "decode_tokens_per_s",

@@ -39,7 +39,13 @@ fn open(model: &str) -> (Tokenizer, PathBuf) {
         "no {}: run {how}",
         folder.display()
     );
-    (Tokenizer::open(&folder).unwrap(), folder)
+    // From the cache: the packed form is what either way ends in, and this way it has been on disk as well.
+    let cache = tempfile::tempdir().unwrap();
+    let made = Tokenizer::open_cached(&folder, cache.path()).unwrap();
+    assert!(!made.is_from_cache());
+    let tokenizer = Tokenizer::open_cached(&folder, cache.path()).unwrap();
+    assert!(tokenizer.is_from_cache());
+    (tokenizer, folder)
 }
 
 fn golden(file: &str) -> Vec<Case> {
@@ -50,12 +56,15 @@ fn golden(file: &str) -> Vec<Case> {
 
 /// Encodes every case, reports all that differ, and returns how many were compared.
 fn compare(model: &str, file: &str, has_specials: bool) -> usize {
-    let (tokenizer, _) = open(model);
+    let (tokenizer, folder) = open(model);
+    let from_json = Tokenizer::open(&folder).unwrap();
+    assert!(!from_json.is_from_cache());
     let cases = golden(file);
     let mut wrong = Vec::new();
     let mut specials = 0;
     for case in &cases {
         let ids = tokenizer.encode(&case.text).unwrap();
+        assert_eq!(ids, from_json.encode(&case.text).unwrap(), "{}", case.name);
         specials += ids.iter().filter(|&&id| id >= 151_643).count();
         if ids != case.ids {
             wrong.push(format!(
@@ -214,4 +223,63 @@ fn a_cut_character_is_one_replacement_at_the_end() {
     let pieces = stream(&tokenizer, &ids[..ids.len() - 1], Specials::Show);
     assert_eq!(pieces.concat(), "\u{FFFD}");
     assert_eq!(pieces.last().unwrap(), "\u{FFFD}");
+}
+
+/// Pieces of text from every part of the vocabulary, joined at random: words that nobody would write, so that merges
+/// overtake each other.
+#[test]
+fn random_texts_get_the_ids_of_the_crate() {
+    for model in [QWEN, R1] {
+        let (tokenizer, folder) = open(model);
+        let theirs = whole_decode(&folder);
+        let size = u64::try_from(tokenizer.vocab_size()).unwrap();
+        let mut state = 0x2545_F491_4F6C_DD1Du64;
+        let mut draw = |range: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 24) % range
+        };
+        let (mut compared, mut ids_seen) = (0, 0);
+        for _ in 0..4_000 {
+            let pieces: Vec<u32> = (0..1 + draw(30))
+                .map(|_| {
+                    let range = if draw(3) == 0 { 2_000 } else { size };
+                    draw(range) as u32
+                })
+                .collect();
+            let mut text = tokenizer.decode(&pieces, Specials::Show);
+            if draw(2) == 0 {
+                text.retain(|c| !c.is_whitespace());
+            }
+            let expected = theirs.encode_fast(text.as_str(), false).unwrap();
+            assert_eq!(
+                tokenizer.encode(&text).unwrap(),
+                expected.get_ids(),
+                "{text:?}"
+            );
+            compared += usize::from(!text.is_empty());
+            ids_seen += expected.get_ids().len();
+        }
+        assert!(
+            compared > 3_900 && ids_seen > 60_000,
+            "{compared}, {ids_seen}"
+        );
+    }
+}
+
+/// Every token's own text, whole and as one word of many: each merge of the file is used.
+#[test]
+fn every_token_of_the_vocabulary_gets_the_ids_of_the_crate() {
+    let (tokenizer, folder) = open(QWEN);
+    let theirs = whole_decode(&folder);
+    let mut single = 0;
+    for id in 0..tokenizer.vocab_size() as u32 {
+        let text = tokenizer.decode(&[id], Specials::Show);
+        let ids = tokenizer.encode(&text).unwrap();
+        single += usize::from(ids == [id]);
+        let expected = theirs.encode_fast(text.as_str(), false).unwrap();
+        assert_eq!(ids, expected.get_ids(), "token {id}, {text:?}");
+    }
+    assert!(single > 140_000, "{single} tokens encode to themselves");
 }

@@ -21,7 +21,8 @@ pub fn read_text(path: &Path) -> Result<String> {
     utf8(path, &bytes).map(str::to_string)
 }
 
-fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str> {
+/// `bytes` as text; `path` is named in the error.
+pub fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str> {
     std::str::from_utf8(bytes).map_err(|e| {
         Error::malformed(
             path,
@@ -32,7 +33,8 @@ fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str> {
     })
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+/// The bytes of `path`, refused above `LIMITS.json_bytes` before they are read.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let mut file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
     let length = file
         .metadata()

@@ -1,16 +1,31 @@
 //! Reads `tokenizer.json` and `tokenizer_config.json` and refuses what would change ids behind the caller's back.
 
+use std::fmt::Display;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokenizers::ModelWrapper;
+use tokenizers::{
+    DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    TokenizerImpl,
+};
 
 use crate::config::json::read_text;
 use crate::error::{Error, Result};
-use crate::tokenizer::SpecialTexts;
+use crate::tokenizer::bpe::Bpe;
 use crate::tokenizer::header::{AddedToken, Header};
-use crate::tokenizer::stages;
+use crate::tokenizer::packed::{self, Rest};
+use crate::tokenizer::{SpecialTexts, stages};
+
+/// The crate's pipeline around our own merges. It decodes nothing, so it has no decoder.
+pub(crate) type Pipeline = TokenizerImpl<
+    Bpe,
+    NormalizerWrapper,
+    PreTokenizerWrapper,
+    PostProcessorWrapper,
+    DecoderWrapper,
+>;
 
 /// The file with vocabulary, merges and added tokens.
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
@@ -84,11 +99,44 @@ fn parse<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Result<T> {
         .map_err(|e| Error::malformed(path, "JSON", e, "a document of this format"))
 }
 
-/// Reads the bytes of a `tokenizer.json` through the crate and checks what the crate does not.
-pub(crate) fn parse_tokenizer(path: &Path, bytes: &[u8]) -> Result<tokenizers::Tokenizer> {
+/// The merges of the file, each a pair or, in older files, one text with a space between the two.
+#[derive(Deserialize)]
+struct MergesFile {
+    model: Merges,
+}
+
+#[derive(Deserialize)]
+struct Merges {
+    #[serde(default)]
+    merges: Vec<MergeText>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum MergeText {
+    Pair(String, String),
+    Line(String),
+}
+
+impl MergeText {
+    /// The two parts; none for the version line of a merges file, which the crate skips as well.
+    fn into_pair(self) -> Option<(String, String)> {
+        match self {
+            MergeText::Pair(left, right) => Some((left, right)),
+            MergeText::Line(line) if line.starts_with("#version") => None,
+            MergeText::Line(line) => {
+                let (left, right) = line.split_once(' ').unwrap_or((&line, ""));
+                Some((left.to_string(), right.to_string()))
+            }
+        }
+    }
+}
+
+/// Packs the bytes of a `tokenizer.json`, which the crate has to accept first.
+pub(crate) fn pack_tokenizer(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     let header: Header = parse(path, bytes)?;
     header.check(path)?;
-    let mut tokenizer: tokenizers::Tokenizer = parse(path, bytes)?;
+    let tokenizer: tokenizers::Tokenizer = parse(path, bytes)?;
     let ModelWrapper::BPE(model) = tokenizer.get_model() else {
         return Err(Error::unsupported(
             path,
@@ -105,28 +153,65 @@ pub(crate) fn parse_tokenizer(path: &Path, bytes: &[u8]) -> Result<tokenizers::T
             "none: ids must not be random",
         ));
     }
-    check_added_ids(&tokenizer, path, &header.added_tokens)?;
-    stages::check(path, &tokenizer)?;
-    // A file may carry the limits of the run that saved it; a prompt is never cut or filled up.
+    let file: MergesFile = parse(path, bytes)?;
+    let merges: Vec<(String, String)> = file
+        .model
+        .merges
+        .into_iter()
+        .filter_map(MergeText::into_pair)
+        .collect();
+    // Limits of the run that saved the file are not among these: a prompt is never cut or filled up.
+    let rest = Rest {
+        ignore_merges: model.ignore_merges,
+        normalizer: stage(path, tokenizer.get_normalizer())?,
+        pre_tokenizer: stage(path, tokenizer.get_pre_tokenizer())?,
+        post_processor: stage(path, tokenizer.get_post_processor())?,
+        added_tokens: header.added_tokens,
+    };
+    packed::pack(path, &model.get_vocab(), &merges, &rest)
+}
+
+fn stage(path: &Path, stage: Option<&impl Serialize>) -> Result<Value> {
+    serde_json::to_value(stage).map_err(|e| failed(path, e))
+}
+
+/// A tokenizer from its packed form, which is checked as if it were a file.
+pub(crate) fn assemble(path: &Path, bytes: &[u8]) -> Result<Pipeline> {
+    let (tables, rest) = packed::unpack(path, bytes)?;
+    stages::check(path, &rest)?;
+    let mut tokenizer = Pipeline::new(Bpe::new(tables));
+    let normalizer: Option<NormalizerWrapper> = read_stage(path, rest.normalizer)?;
+    let pre_tokenizer: Option<PreTokenizerWrapper> = read_stage(path, rest.pre_tokenizer)?;
+    let post_processor: Option<PostProcessorWrapper> = read_stage(path, rest.post_processor)?;
+    // Before the tokens, since some are searched for in their normalized form.
     tokenizer
-        .with_truncation(None)
-        .map_err(|e| Error::Tokenizer(e.to_string()))?;
-    tokenizer.with_padding(None);
+        .with_normalizer(normalizer)
+        .map_err(|e| failed(path, e))?;
+    tokenizer.with_pre_tokenizer(pre_tokenizer);
+    tokenizer.with_post_processor(post_processor);
+    let tokens = rest.added_tokens.iter().map(|added| added.token.clone());
+    tokenizer.add_tokens(tokens).map_err(|e| failed(path, e))?;
+    check_added_ids(&tokenizer, path, &rest.added_tokens)?;
     Ok(tokenizer)
 }
 
+fn read_stage<T: DeserializeOwned>(path: &Path, stage: Value) -> Result<Option<T>> {
+    serde_json::from_value(stage).map_err(|e| failed(path, e))
+}
+
+fn failed(path: &Path, error: impl Display) -> Error {
+    Error::Tokenizer(format!("{}: {error}", path.display()))
+}
+
 /// The crate numbers added tokens itself and only logs when the file says another id.
-fn check_added_ids(
-    tokenizer: &tokenizers::Tokenizer,
-    path: &Path,
-    tokens: &[AddedToken],
-) -> Result<()> {
-    for token in tokens {
-        let id = tokenizer.token_to_id(&token.content);
-        if id != Some(token.id) {
-            let field = format!("added_tokens, \"{}\", id", token.content);
+fn check_added_ids(tokenizer: &Pipeline, path: &Path, tokens: &[AddedToken]) -> Result<()> {
+    for added in tokens {
+        let content = &added.token.content;
+        let id = tokenizer.token_to_id(content);
+        if id != Some(added.id) {
+            let field = format!("added_tokens, \"{content}\", id");
             let expected = id.map_or("a token with text".to_string(), |id| id.to_string());
-            return Err(Error::malformed(path, field, token.id, expected));
+            return Err(Error::malformed(path, field, added.id, expected));
         }
     }
     Ok(())
@@ -134,7 +219,7 @@ fn check_added_ids(
 
 /// The BOS that starts a prompt: `add_bos_token` of the config where it is said, else what the post-processor adds.
 pub(crate) fn prompt_bos(
-    tokenizer: &tokenizers::Tokenizer,
+    tokenizer: &Pipeline,
     path: &Path,
     config: &Config,
 ) -> Result<Option<u32>> {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -26,10 +26,11 @@ pub(crate) struct Header {
 }
 
 /// An added token as the file numbers it.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct AddedToken {
     pub(crate) id: u32,
-    pub(crate) content: String,
+    #[serde(flatten)]
+    pub(crate) token: tokenizers::AddedToken,
 }
 
 #[derive(Deserialize)]

@@ -1,12 +1,14 @@
 //! The bytes of every token, in one block indexed by id.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use tokenizers::ModelWrapper;
+use tokenizers::Model;
 
 use crate::error::{Error, Result};
 use crate::limits::{LIMITS, Limits};
 use crate::tokenizer::bytes::{ByteTable, alphabet};
+use crate::tokenizer::folder::Pipeline;
 
 /// What a token id stands for when decoding.
 pub(crate) struct Pieces {
@@ -18,17 +20,10 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// Reads the vocabulary of `tokenizer`, which came from `path`.
-    pub(crate) fn new(tokenizer: &tokenizers::Tokenizer, path: &Path) -> Result<Self> {
-        let ModelWrapper::BPE(model) = tokenizer.get_model() else {
-            return Err(Error::unsupported(
-                path,
-                "model.type",
-                "another model",
-                "BPE",
-            ));
-        };
+    pub(crate) fn new(tokenizer: &Pipeline, path: &Path) -> Result<Self> {
+        let model = tokenizer.get_model();
         for (byte, c) in alphabet().into_iter().enumerate() {
-            if tokenizers::Model::token_to_id(model, c.encode_utf8(&mut [0; 4])).is_none() {
+            if model.token_to_id(c.encode_utf8(&mut [0; 4])).is_none() {
                 let field = format!("model.vocab, byte {byte:#04x}");
                 return Err(Error::malformed(
                     path,
@@ -38,14 +33,20 @@ impl Pieces {
                 ));
             }
         }
-        let mut spellings: Vec<Option<String>> = Vec::new();
-        for (token, id) in tokenizer.get_vocab(true) {
-            let slot = slot(&mut spellings, id, path)?;
-            if let Some(other) = slot.replace(token) {
-                let names = format!(
-                    "\"{other}\" and \"{}\"",
-                    slot.as_deref().unwrap_or_default()
-                );
+        let added: BTreeMap<u32, tokenizers::AddedToken> =
+            tokenizer.get_added_tokens_decoder().into_iter().collect();
+        let named = added.iter().map(|(&id, token)| (id, &*token.content));
+        let tokens = || model.tokens().chain(named.clone());
+        let largest = tokens().map(|(id, _)| id).max().unwrap_or(0);
+        let what = format!("{}: token id", path.display());
+        Limits::check(what, u64::from(largest), LIMITS.vocab - 1)?;
+        let mut spellings: Vec<Option<&str>> = vec![None; largest as usize + 1];
+        for (id, token) in tokens() {
+            let Some(slot) = spellings.get_mut(id as usize) else {
+                continue;
+            };
+            if let Some(other) = slot.replace(token).filter(|&other| other != token) {
+                let names = format!("\"{other}\" and \"{token}\"");
                 return Err(Error::malformed(
                     path,
                     format!("token id {id}"),
@@ -54,7 +55,6 @@ impl Pieces {
                 ));
             }
         }
-        let added = tokenizer.get_added_tokens_decoder();
         let table = ByteTable::new();
         let mut pieces = Pieces {
             bytes: Vec::new(),
@@ -62,7 +62,7 @@ impl Pieces {
             special: Vec::new(),
         };
         for (id, spelling) in spellings.iter().enumerate() {
-            let spelling = spelling.as_deref().unwrap_or_default();
+            let spelling = spelling.unwrap_or_default();
             let added = u32::try_from(id).ok().and_then(|id| added.get(&id));
             if added.is_some() {
                 pieces.bytes.extend_from_slice(spelling.as_bytes());
@@ -98,26 +98,6 @@ impl Pieces {
     pub(crate) fn is_special(&self, id: u32) -> bool {
         self.special.get(id as usize).copied().unwrap_or(false)
     }
-}
-
-/// The place for `id`, which is checked before the table grows to it.
-fn slot<'a>(
-    spellings: &'a mut Vec<Option<String>>,
-    id: u32,
-    path: &Path,
-) -> Result<&'a mut Option<String>> {
-    let index = id as usize;
-    if index >= spellings.len() {
-        Limits::check(
-            format!("{}: token id", path.display()),
-            u64::from(id),
-            LIMITS.vocab - 1,
-        )?;
-        spellings.resize(index + 1, None);
-    }
-    spellings
-        .get_mut(index)
-        .ok_or_else(|| Error::malformed(path, "token id", id, "an id in the table"))
 }
 
 /// A token spelled with a character outside the alphabet stands for its own text, as in the crate's decoder.

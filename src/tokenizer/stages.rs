@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use serde_json::Value;
-use tokenizers::Tokenizer;
 
 use crate::error::{Error, Result};
+use crate::tokenizer::header::AddedToken;
+use crate::tokenizer::packed::Rest;
 
 /// Refuses a normalizer that does more than Unicode normalisation. `stage` is as the file writes it, since the crate
 /// panics while it reads some of the others.
@@ -17,21 +18,13 @@ pub(crate) fn check_normalizer(path: &Path, stage: &Value) -> Result<()> {
     parts(path, "normalizer", stage, "normalizers", &allowed).map(drop)
 }
 
-/// Refuses what `tokenizer` would run on a text and panic, or give bytes that are not those of the text.
-pub(crate) fn check(path: &Path, tokenizer: &Tokenizer) -> Result<()> {
-    // As the crate understood them, not as the file wrote them.
-    let read = |stage: serde_json::Result<Value>| {
-        stage.map_err(|e| Error::Tokenizer(format!("{}: {e}", path.display())))
-    };
-    check_pre_tokenizer(
-        path,
-        &read(serde_json::to_value(tokenizer.get_pre_tokenizer()))?,
-    )?;
-    check_post_processor(
-        path,
-        &read(serde_json::to_value(tokenizer.get_post_processor()))?,
-    )?;
-    check_added_tokens(path, tokenizer)
+/// Refuses what would panic when it is run on a text, or give bytes that are not those of the text. The stages are as the
+/// crate understood them, not as the file wrote them.
+pub(crate) fn check(path: &Path, rest: &Rest) -> Result<()> {
+    check_normalizer(path, &rest.normalizer)?;
+    check_pre_tokenizer(path, &rest.pre_tokenizer)?;
+    check_post_processor(path, &rest.post_processor)?;
+    check_added_tokens(path, &rest.added_tokens)
 }
 
 fn check_pre_tokenizer(path: &Path, stage: &Value) -> Result<()> {
@@ -116,12 +109,10 @@ fn check_template(path: &Path, template: &Value) -> Result<()> {
 }
 
 /// A token with `rstrip` takes the whitespace after it, and the crate does not expect another token in there.
-fn check_added_tokens(path: &Path, tokenizer: &Tokenizer) -> Result<()> {
-    let tokens = tokenizer.get_added_tokens_decoder();
-    let strips = tokens.values().find(|token| token.rstrip);
-    let blank = tokens
-        .values()
-        .find(|token| token.content.starts_with(char::is_whitespace));
+fn check_added_tokens(path: &Path, tokens: &[AddedToken]) -> Result<()> {
+    let mut tokens = tokens.iter().map(|added| &added.token);
+    let strips = tokens.clone().find(|token| token.rstrip);
+    let blank = tokens.find(|token| token.content.starts_with(char::is_whitespace));
     match (strips, blank) {
         (Some(strips), Some(blank)) => Err(Error::unsupported(
             path,

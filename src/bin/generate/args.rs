@@ -67,6 +67,10 @@ pub struct Cli {
     #[arg(long)]
     pub json: bool,
 
+    /// Neither read nor write the cache (QWARP_CACHE_DIR, or qwarp in XDG_CACHE_HOME or ~/.cache)
+    #[arg(long)]
+    pub no_cache: bool,
+
     /// Write the prompt's logits (f32 [positions, vocab]) and token ids to this safetensors file
     #[arg(long, value_name = "FILE")]
     pub logits_out: Option<PathBuf>,

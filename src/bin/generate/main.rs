@@ -1,6 +1,8 @@
 //! `generate`: one prompt, one model, bare, for latency experiments.
 
 mod args;
+#[path = "../common/cache_dir.rs"]
+mod cache_dir;
 mod logits_file;
 mod prompt;
 mod report;

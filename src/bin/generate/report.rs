@@ -16,6 +16,7 @@ pub struct Report {
     pub text: String,
     pub finish_reason: FinishReason,
     pub tokenizer_ms: f64,
+    pub tokenizer_from_cache: bool,
     pub open_ms: f64,
     pub weights_ms: f64,
     pub plan_ms: f64,
@@ -61,6 +62,7 @@ impl Report {
             "token_ids": self.token_ids,
             "text": self.text,
             "finish_reason": self.finish_reason.name(),
+            "tokenizer_from_cache": self.tokenizer_from_cache,
             "timings_ms": {
                 "tokenizer": self.tokenizer_ms,
                 "open": self.open_ms,
@@ -107,8 +109,14 @@ impl Report {
             (
                 "open".into(),
                 format!(
-                    "{:9.1} ms   weight headers; before it the tokenizer, {:.1} ms",
-                    self.open_ms, self.tokenizer_ms
+                    "{:9.1} ms   weight headers; before it the tokenizer, {:.1} ms{}",
+                    self.open_ms,
+                    self.tokenizer_ms,
+                    if self.tokenizer_from_cache {
+                        " from the cache"
+                    } else {
+                        ""
+                    }
                 ),
             ),
             ("plan".into(), format!("{:9.1} ms", self.plan_ms)),

@@ -14,6 +14,7 @@ use qwarp::tokenizer::Tokenizer;
 use qwarp::{DType, Error, Result};
 
 use crate::args::Cli;
+use crate::cache_dir::cache_dir;
 use crate::logits_file::LogitsFile;
 use crate::prompt;
 use crate::report::Report;
@@ -29,7 +30,7 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
     params.validate()?;
     check_logit_bias(&cli.sampling.logit_bias, config.vocab_size)?;
     let reading = Instant::now();
-    let tokenizer = Tokenizer::open(&cli.model)?;
+    let tokenizer = open_tokenizer(cli)?;
     let tokenizer_ms = ms(reading);
     let prompt = prompt::tokens(cli, &tokenizer, config.vocab_size)?;
     let wanted_logits = logits_range(cli, prompt.len())?;
@@ -80,6 +81,7 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         text: answer.text,
         finish_reason: answer.finish_reason,
         tokenizer_ms,
+        tokenizer_from_cache: tokenizer.is_from_cache(),
         open_ms,
         weights_ms,
         plan_ms,
@@ -105,6 +107,13 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         eprint!("\n{}", report.table());
     }
     Ok(())
+}
+
+fn open_tokenizer(cli: &Cli) -> Result<Tokenizer> {
+    match cache_dir().filter(|_| !cli.no_cache) {
+        Some(cache) => Tokenizer::open_cached(&cli.model, &cache),
+        None => Tokenizer::open(&cli.model),
+    }
 }
 
 /// What generation produced, and when.
