@@ -13,6 +13,7 @@ mod byte_tokenizer;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use qwarp::backend::cpu::simd;
 use qwarp::tokenizer::{Specials, Tokenizer};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -366,4 +367,51 @@ fn exit_codes_say_whose_fault_it_was() {
     let folder = model();
     std::fs::write(folder.path().join("config.json"), "{").unwrap();
     refused(&folder, &["--prompt", "a"], 3, "config.json");
+}
+
+#[test]
+fn qwarp_simd_takes_the_path_it_names_or_is_refused() {
+    let folder = model();
+    let run = |name: &str| {
+        Command::new(env!("CARGO_BIN_EXE_generate"))
+            .env("QWARP_SIMD", name)
+            .args(["--json", "--prompt", PROMPT, "--max-tokens", "9"])
+            .args(["--ignore-eos", "--model"])
+            .arg(folder.path())
+            .output()
+            .unwrap()
+    };
+    let names: Vec<&str> = simd::Path::available()
+        .into_iter()
+        .map(simd::Path::name)
+        .collect();
+    let answers: Vec<Vec<u32>> = names
+        .iter()
+        .map(|name| {
+            let output = run(name);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{name}: {stderr}");
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(report["simd"], *name);
+            ids(&report)
+        })
+        .collect();
+    assert!(
+        answers
+            .iter()
+            .all(|ids| ids.len() == 9 && *ids == answers[0])
+    );
+    for wrong in ["neon", "AVX2", ""] {
+        let output = run(wrong);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        let named = format!(
+            "found '{wrong}', expected one of what this processor has: {}",
+            names.join(", ")
+        );
+        assert!(
+            stderr.contains("QWARP_SIMD") && stderr.contains(&named),
+            "{stderr}"
+        );
+    }
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
-use qwarp::{DType, Error, Result};
+use qwarp::{Error, Result};
+
+use crate::dtype::DtypeArg;
 
 /// Runs one prompt on one model folder, streams the answer, and prints where the time went.
 ///
@@ -14,7 +16,9 @@ use qwarp::{DType, Error, Result};
 #[command(
     name = "generate",
     version,
-    after_help = "Example: generate --model models/qwen2.5-coder-0.5b-instruct --chat 'Write a haiku about warps.'"
+    after_help = "Example: generate --model models/qwen2.5-coder-0.5b-instruct --chat 'Write a haiku about warps.'\n\n\
+        QWARP_SIMD=avx512, avx2 or portable in the environment takes that SIMD path instead of the fastest; the answer is \
+        the same."
 )]
 pub struct Cli {
     /// Model folder in Hugging Face layout
@@ -148,28 +152,6 @@ pub enum Device {
     Auto,
     /// This machine's processor
     Cpu,
-}
-
-/// A run's type on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs, reason = "the names are the values")]
-pub enum DtypeArg {
-    Auto,
-    Bf16,
-    F16,
-    F32,
-}
-
-impl DtypeArg {
-    /// The type, unless it is left to the model.
-    pub fn explicit(self) -> Option<DType> {
-        match self {
-            DtypeArg::Auto => None,
-            DtypeArg::Bf16 => Some(DType::Bf16),
-            DtypeArg::F16 => Some(DType::F16),
-            DtypeArg::F32 => Some(DType::F32),
-        }
-    }
 }
 
 impl Cli {

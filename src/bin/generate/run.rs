@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use qwarp::backend::cpu::simd;
 use qwarp::backend::sampling::check_logit_bias;
 use qwarp::config::{EngineConfig, GenerationConfig, ModelConfig};
 use qwarp::engine::text::TextStream;
@@ -19,11 +18,13 @@ use crate::logits_file::LogitsFile;
 use crate::prompt;
 use crate::report::Report;
 use crate::sampling;
+use crate::simd;
 
 /// Runs what the command line asks for and prints the report.
 pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
     let started = Instant::now();
     let threads = cli.threads()?;
+    let path = simd::path()?;
     let config = ModelConfig::read(&cli.model)?;
     let generation = GenerationConfig::read(&cli.model, &config.eos_token_ids)?;
     let params = sampling::params(&cli.sampling, &generation);
@@ -40,7 +41,7 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         &config,
         OpenOptions {
             engine: engine_config,
-            path: simd::Path::best(),
+            path,
         },
     )?;
 
@@ -74,7 +75,7 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         model: model_name(cli),
         dtype: engine_config.dtype.name(),
         threads,
-        simd: simd::Path::best().name(),
+        simd: path.name(),
         sampling: sampling::describe(&params, &request.logit_bias),
         prompt_tokens: request.prompt.len(),
         token_ids: answer.token_ids,

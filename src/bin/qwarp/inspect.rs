@@ -12,8 +12,9 @@ use qwarp::graph::cost::{Cost, StepShape};
 use qwarp::{DType, Result, model};
 use serde_json::{Value, json};
 
+use crate::dtype::DtypeArg;
 use crate::output::print;
-use crate::units::{DtypeArg, binary, decimal, grouped};
+use crate::units::{binary, decimal, grouped};
 
 /// Show the tensors of a model folder: types, shapes, sizes, and what a run does with each.
 ///

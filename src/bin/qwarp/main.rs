@@ -1,6 +1,8 @@
 //! The `qwarp` command: one subcommand a file.
 
 mod convert;
+#[path = "../shared/dtype.rs"]
+mod dtype;
 mod inspect;
 mod output;
 mod plan;

@@ -129,6 +129,13 @@ impl Path {
         Path::available()[0]
     }
 
+    /// The path of this name, if this processor has it.
+    pub fn from_name(name: &str) -> Option<Path> {
+        Path::available()
+            .into_iter()
+            .find(|path| path.name() == name)
+    }
+
     /// `avx512`, `avx2` or `portable`.
     pub fn name(self) -> &'static str {
         match self {

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use qwarp::{Error, Result};
 
+use crate::dtype::DtypeArg;
 use crate::output::print;
-use crate::units::{DtypeArg, parse_bytes};
+use crate::units::parse_bytes;
 use blueprint::Blueprint;
 
 /// Show every step, buffer, byte and FLOP of a model before a weight is read.
