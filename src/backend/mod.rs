@@ -6,6 +6,7 @@ pub mod sampling;
 
 use crate::error::Result;
 use crate::graph::TensorId;
+use crate::graph::cost::Cost;
 use sampling::SampleRow;
 
 /// The tokens of one step, ready for a device.
@@ -59,9 +60,12 @@ pub trait Backend {
     /// Overwrites a graph input with `values`, rounded to its type. Graphs of a model have none; single ops do.
     fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()>;
 
-    /// Bytes that one step reads and writes at least: weights, cache and activations.
-    fn step_bytes(&self, inputs: &StepInputs) -> u64;
+    /// What one step has to move and compute at least.
+    fn step_cost(&self, inputs: &StepInputs) -> Cost;
 
-    /// GB/s at which this backend reads its own weights when it does nothing else, measured now.
+    /// GB/s of one pass in which this backend reads its own weights and does nothing else, measured now.
     fn read_gb_per_s(&mut self) -> f64;
+
+    /// TFLOP/s of f32 multiply-adds when this backend loads nothing, measured now.
+    fn peak_tflop_per_s(&mut self) -> f64;
 }

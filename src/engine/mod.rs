@@ -135,7 +135,9 @@ impl Engine {
                 return Err(error);
             }
         };
-        self.step_bytes = self.backend.step_bytes(&batch.inputs);
+        let cost = self.backend.step_cost(&batch.inputs);
+        // A step that ran has no size that overflows.
+        self.step_bytes = cost.bytes().unwrap_or(0);
         if !batch.wanted_rows.is_empty() {
             let logits = self.backend.logits(ticket)?;
             for &(row, running, position) in &batch.wanted_rows {
@@ -171,7 +173,7 @@ impl Engine {
         self.step_bytes
     }
 
-    /// GB/s at which the backend reads its weights when it does nothing else, measured now.
+    /// GB/s of one pass in which the backend reads its weights and does nothing else, measured now.
     pub fn read_gb_per_s(&mut self) -> f64 {
         self.backend.read_gb_per_s()
     }

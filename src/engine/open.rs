@@ -51,8 +51,44 @@ pub fn default_dtype(folder: &Path, config: &ModelConfig) -> Result<DType> {
         .dtype)
 }
 
+/// A running backend, for who drives it without an engine, and how long its phases took.
+#[derive(Debug)]
+pub struct OpenedBackend {
+    /// Ready for steps.
+    pub backend: CpuBackend,
+    /// As in `Opened`.
+    pub open_ms: f64,
+    /// As in `Opened`.
+    pub plan_ms: f64,
+    /// As in `Opened`.
+    pub weights_ms: f64,
+}
+
 /// Opens `folder`. The plan is made, and its sizes are known, before any weight is read.
 pub fn open(folder: &Path, config: &ModelConfig, options: OpenOptions) -> Result<Opened> {
+    let OpenedBackend {
+        backend,
+        open_ms,
+        plan_ms,
+        weights_ms,
+    } = open_backend(folder, config, options)?;
+    let memory = backend.memory();
+    let engine = Engine::new(options.engine, config.vocab_size, Box::new(backend))?;
+    Ok(Opened {
+        engine,
+        open_ms,
+        plan_ms,
+        weights_ms,
+        memory,
+    })
+}
+
+/// Opens `folder` without an engine around its backend.
+pub fn open_backend(
+    folder: &Path,
+    config: &ModelConfig,
+    options: OpenOptions,
+) -> Result<OpenedBackend> {
     options.engine.validate()?;
     let started = Instant::now();
     let checkpoint = Arc::new(Checkpoint::open(folder)?);
@@ -82,14 +118,11 @@ pub fn open(folder: &Path, config: &ModelConfig, options: OpenOptions) -> Result
         path: options.path,
     };
     let backend = CpuBackend::open(plan, weights, cpu)?;
-    let memory = backend.memory();
-    let engine = Engine::new(options.engine, config.vocab_size, Box::new(backend))?;
-    Ok(Opened {
-        engine,
+    Ok(OpenedBackend {
+        backend,
         open_ms,
         plan_ms,
         weights_ms: ms(started),
-        memory,
     })
 }
 

@@ -13,6 +13,7 @@ pub mod linear;
 pub mod matmul;
 pub mod memory;
 pub mod packed;
+pub mod peak;
 pub mod pool;
 pub mod reference;
 pub mod rope;
@@ -28,7 +29,7 @@ use crate::DType;
 use crate::checkpoint::Weights;
 use crate::config::engine::BLOCK_SIZE;
 use crate::error::{Error, Result};
-use crate::graph::cost::StepShape;
+use crate::graph::cost::{Cost, StepShape};
 use crate::graph::{Op, Plan, TensorId};
 use crate::shape::MaxRows;
 use element::Element;
@@ -321,7 +322,7 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn step_bytes(&self, inputs: &StepInputs) -> u64 {
+    fn step_cost(&self, inputs: &StepInputs) -> Cost {
         let spans = inputs.sequences.iter();
         let shape = StepShape {
             rows: MaxRows {
@@ -331,12 +332,18 @@ impl Backend for CpuBackend {
             sequences: spans.map(|span| (span.tokens, span.cached)).collect(),
         };
         let weight = |id| Ok(self.weights.read_bytes(id));
-        let cost = self.plan.graph.step_cost(&shape, &weight);
         // A step that ran has no size that overflows.
-        cost.and_then(|cost| cost.bytes()).unwrap_or(0)
+        self.plan
+            .graph
+            .step_cost(&shape, &weight)
+            .unwrap_or_default()
     }
 
     fn read_gb_per_s(&mut self) -> f64 {
         bandwidth::read_gb_per_s(&self.plan, &self.weights, &mut self.pool, self.path)
+    }
+
+    fn peak_tflop_per_s(&mut self) -> f64 {
+        peak::tflop_per_s(&mut self.pool, self.path)
     }
 }

@@ -1,11 +1,16 @@
 //! The `qwarp` command: one subcommand a file.
 
+mod bench;
 mod convert;
 #[path = "../shared/dtype.rs"]
 mod dtype;
 mod inspect;
+#[path = "../shared/interrupt.rs"]
+mod interrupt;
 mod output;
 mod plan;
+#[path = "../shared/simd.rs"]
+mod simd;
 mod units;
 
 use std::io::ErrorKind;
@@ -24,10 +29,11 @@ struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure during a run, 2 wrong argument, \
     3 a file that cannot be read, written or understood, 4 unsupported model, 5 too large, \
-    141 the reader of the output has gone.";
+    130 interrupted, 141 the reader of the output has gone.";
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Convert(convert::Args),
     Inspect(inspect::Args),
     Plan(Box<plan::Args>),
@@ -35,12 +41,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Convert(args) => convert::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Plan(args) => plan::run(*args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Convert(args) => convert::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => inspect::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Plan(args) => plan::run(*args).map(|()| ExitCode::SUCCESS),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // As a program that the signal of a closed pipe ends, and without a word.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
             ExitCode::from(141)

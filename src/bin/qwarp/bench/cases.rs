@@ -1,0 +1,123 @@
+//! Which tests a command line asks for. Everything wrong with it is found here, before a weight is read.
+
+use std::fmt;
+
+use qwarp::{Error, Result};
+
+use super::Args;
+
+/// One test: a prompt or an answer, behind `n_depth` tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Case {
+    pub n_prompt: usize,
+    pub n_gen: usize,
+    pub n_depth: usize,
+}
+
+/// All tests and what they have in common.
+pub struct Cases {
+    pub tests: Vec<Case>,
+    pub threads: Vec<usize>,
+    /// Times each test is timed.
+    pub times: usize,
+    pub warmup: bool,
+    /// Prompt tokens of one step.
+    pub chunk: usize,
+    /// Tokens of the longest sequence, its depth included.
+    pub longest: usize,
+}
+
+impl Case {
+    /// Tokens that are timed. One of both counts is zero.
+    pub fn tokens(&self) -> usize {
+        self.n_prompt + self.n_gen
+    }
+
+    /// Whether this is a decode test.
+    pub fn decodes(&self) -> bool {
+        self.n_gen > 0
+    }
+}
+
+/// The name in llama-bench's table: `pp512`, `tg128 @ d4096`.
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.decodes() { "tg" } else { "pp" };
+        write!(f, "{kind}{}", self.tokens())?;
+        match self.n_depth {
+            0 => Ok(()),
+            depth => write!(f, " @ d{depth}"),
+        }
+    }
+}
+
+impl Cases {
+    /// The tests of `args` for a model of `context` positions.
+    pub fn new(args: &Args, context: usize) -> Result<Self> {
+        for (flag, value) in [
+            ("--repetitions", args.repetitions),
+            ("--ubatch-size", args.ubatch_size),
+        ] {
+            if value == 0 {
+                return Err(Error::argument(flag, 0, "at least 1"));
+            }
+        }
+        let mut tests = Vec::new();
+        for &n_depth in &args.n_depth {
+            let prefill = args.n_prompt.iter().map(|&n_prompt| Case {
+                n_prompt,
+                n_gen: 0,
+                n_depth,
+            });
+            let decode = args.n_gen.iter().map(|&n_gen| Case {
+                n_prompt: 0,
+                n_gen,
+                n_depth,
+            });
+            tests.extend(prefill.chain(decode).filter(|case| case.tokens() > 0));
+        }
+        let mut longest = 0;
+        for case in &tests {
+            let len = case.n_depth.saturating_add(case.tokens());
+            if len > context {
+                let found = format!("{} + {} = {len} tokens", case.n_depth, case.tokens());
+                let field = if case.decodes() { "-d + -n" } else { "-d + -p" };
+                let expected = format!("at most {context}, the model's context");
+                return Err(Error::argument(field, found, expected));
+            }
+            longest = longest.max(len);
+        }
+        if tests.is_empty() {
+            return Err(Error::argument("-p and -n", 0, "one that is not 0"));
+        }
+        Ok(Cases {
+            tests,
+            threads: threads(&args.threads)?,
+            times: args.repetitions,
+            warmup: !args.no_warmup,
+            chunk: args.ubatch_size,
+            longest,
+        })
+    }
+
+    /// Timed runs of all tests together.
+    pub fn repetitions(&self) -> usize {
+        let tests = self.tests.len().saturating_mul(self.threads.len());
+        tests.saturating_mul(self.times)
+    }
+}
+
+fn threads(given: &[usize]) -> Result<Vec<usize>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for &threads in given {
+        if threads == 0 || threads > cores {
+            let expected = format!("1 to {cores}, the cores of this machine");
+            return Err(Error::argument("--threads", threads, expected));
+        }
+    }
+    if given.is_empty() {
+        Ok(vec![cores])
+    } else {
+        Ok(given.to_vec())
+    }
+}
