@@ -1,4 +1,7 @@
 //! The same bits, always: threads, prefill chunks, SIMD paths, decode against prefill.
+//!
+//! On the real model a covering part of the product runs; `QWARP_TEST_ALL=1` in the environment runs all of it, which takes
+//! some twenty minutes: `QWARP_TEST_ALL=1 cargo test --release --test invariance the_real_model -- --nocapture`.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +13,7 @@
 mod support;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use qwarp::DType;
 use qwarp::backend::cpu::attention::CHUNK;
@@ -51,8 +54,49 @@ fn row_hashes(folder: &Path, run: Run, tokens: &[u32]) -> Vec<u64> {
     hashes
 }
 
+/// One run of the real model's prompt, or of its beginning: no logits depend on what follows.
+struct Combination {
+    path: simd::Path,
+    threads: usize,
+    chunk: usize,
+    tokens: usize,
+}
+
+/// Every path with every thread count and chunk, or enough of them to meet each value: the slow paths then run the small
+/// chunks over as much as it takes to merge two KV chunks.
+fn combinations(whole: usize, all: bool) -> Vec<Combination> {
+    let mut found = Vec::new();
+    for (index, path) in simd::Path::available().into_iter().enumerate() {
+        let wanted: Vec<(usize, usize, usize)> = if all {
+            let chunks = [1, 7, 64, 512, whole];
+            let pairs = [1, 2].map(|threads| chunks.map(|chunk| (threads, chunk, whole)));
+            pairs.into_iter().flatten().collect()
+        } else if index == 0 {
+            let part = CHUNK + 44;
+            let longer = [(2, 512, whole), (2, 64, whole), (1, whole, whole)];
+            [&longer[..], &[(2, 7, part), (2, 1, part)]].concat()
+        } else {
+            vec![(2, whole, whole), (1, 7, CHUNK + 9)]
+        };
+        for (threads, chunk, tokens) in wanted {
+            found.push(Combination {
+                path,
+                threads,
+                chunk,
+                tokens,
+            });
+        }
+    }
+    found
+}
+
+/// Whether `QWARP_TEST_ALL` asks for the whole product on the real model.
+fn all() -> bool {
+    std::env::var_os("QWARP_TEST_ALL").is_some()
+}
+
 #[test]
-fn the_real_model_gives_the_same_bits_for_threads_and_chunks() {
+fn the_real_model_gives_the_same_bits_for_paths_threads_and_chunks() {
     let _cores = support::all_cores();
     let folder = real_model();
     let tokens = prompt(700, 150_000);
@@ -60,114 +104,170 @@ fn the_real_model_gives_the_same_bits_for_threads_and_chunks() {
         tokens.len().div_ceil(CHUNK) >= 3,
         "at least three KV chunks merge"
     );
-    let run = |threads, chunk| {
-        row_hashes(
-            &folder,
-            Run {
-                threads,
-                chunk,
-                ..Run::new(DType::Bf16)
-            },
-            &tokens,
-        )
+    let run = |path, threads, chunk, count: usize| {
+        let run = Run {
+            path,
+            threads,
+            chunk,
+            dtype: DType::Bf16,
+        };
+        row_hashes(&folder, run, &tokens[..count])
     };
-    let whole = run(2, 700);
+    let first = run(simd::Path::best(), 2, 700, 700);
     assert!(
-        whole.windows(2).all(|pair| pair[0] != pair[1]),
+        first.windows(2).all(|pair| pair[0] != pair[1]),
         "rows differ from each other"
     );
-    for (threads, chunk) in [(2, 512), (2, 64), (2, 7), (2, 1), (1, 700), (1, 64)] {
+    let (mut compared, mut rows) = (0, 0);
+    for item in combinations(tokens.len(), all()) {
+        let name = item.path.name();
+        let found = run(item.path, item.threads, item.chunk, item.tokens);
         assert!(
-            run(threads, chunk) == whole,
-            "{threads} threads, chunks of {chunk}"
+            found == first[..item.tokens],
+            "{name}, {} threads, chunks of {}",
+            item.threads,
+            item.chunk
         );
+        compared += 1;
+        rows += item.tokens;
     }
+    let paths = simd::Path::available().len();
+    let least = if all() {
+        paths * 10
+    } else {
+        5 + (paths - 1) * 2
+    };
+    assert_eq!(compared, least);
+    println!("{compared} combinations, {rows} rows of logits, equal to the first run's bits");
+}
+
+/// Every tiny checkpoint.
+fn tiny_models() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(repo("tests/golden/tiny")).unwrap();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert_eq!(folders.len(), 8);
+    folders
 }
 
 #[test]
 fn tiny_models_give_the_same_bits_for_paths_threads_chunks_and_types() {
     let _cores = support::all_cores();
     let paths = simd::Path::available();
-    let mut runs = 0;
-    for name in [
-        "tied-gqa7-bf16",
-        "untied-gqa6-f16-sharded",
-        "tied-mha-f32-v5",
-        "untied-gqa2-head128-bf16",
-    ] {
-        let folder = repo("tests/golden/tiny").join(name);
-        let tokens = prompt(512, 120);
+    let tokens = prompt(512, 120);
+    let mut compared = 0;
+    for folder in tiny_models() {
         for dtype in [DType::Bf16, DType::F16, DType::F32] {
-            let first = prompt_logits(
-                &folder,
-                Run {
-                    chunk: 512,
-                    ..Run::new(dtype)
-                },
-                &tokens,
-            );
+            let whole = Run {
+                chunk: 512,
+                ..Run::new(dtype)
+            };
+            let first = bits(&prompt_logits(&folder, whole, &tokens));
             for &path in &paths {
                 for threads in [1, 2] {
-                    for chunk in [1, 7, 64, 300] {
+                    for chunk in [1, 7, 64, 300, 512] {
                         let run = Run {
                             dtype,
                             threads,
                             chunk,
                             path,
                         };
-                        assert!(
-                            bits(&prompt_logits(&folder, run, &tokens)) == bits(&first),
-                            "{name} {run:?}"
-                        );
-                        runs += 1;
+                        let found = bits(&prompt_logits(&folder, run, &tokens));
+                        assert!(found == first, "{} {run:?}", folder.display());
+                        compared += 1;
                     }
                 }
             }
         }
     }
-    assert_eq!(runs, 4 * 3 * paths.len() * 8);
-    println!("{runs} runs on {} SIMD paths", paths.len());
+    assert_eq!(compared, 8 * 3 * paths.len() * 2 * 5);
+    println!("{compared} combinations on {} SIMD paths", paths.len());
+}
+
+/// Prompt and greedy answer, and the hash of the logits behind each token of the answer but the last.
+fn decode(folder: &Path, run: Run, prompt: &[u32], count: usize) -> (Vec<u32>, Vec<u64>) {
+    let request = Request {
+        wanted_logits: prompt.len()..prompt.len() + count - 1,
+        ..Request::new(prompt.to_vec(), count)
+    };
+    let mut engine = engine(folder, run, prompt.len() + count);
+    engine.submit(request).unwrap();
+    let (mut tokens, mut hashes) = (prompt.to_vec(), Vec::new());
+    while !engine.is_idle() {
+        let events = engine
+            .step(&mut |row| {
+                assert_eq!(row.position, prompt.len() + hashes.len());
+                hashes.push(hash(row.logits));
+            })
+            .unwrap();
+        tokens.extend(events.iter().filter_map(|event| event.token));
+    }
+    assert_eq!(tokens.len(), prompt.len() + count);
+    assert_eq!(hashes.len(), count - 1);
+    (tokens, hashes)
+}
+
+/// Decodes on every path with these thread counts, and prefills what came out once. Returns how many runs were compared.
+fn decode_everywhere(
+    folder: &Path,
+    dtype: DType,
+    threads: &[usize],
+    prompt: &[u32],
+    count: usize,
+) -> usize {
+    let best = Run {
+        chunk: 64,
+        ..Run::new(dtype)
+    };
+    let (tokens, hashes) = decode(folder, best, prompt, count);
+    let prefilled = row_hashes(folder, best, &tokens[..tokens.len() - 1]);
+    assert!(
+        hashes == prefilled[prompt.len()..],
+        "{} {dtype}",
+        folder.display()
+    );
+    let mut compared = 1;
+    for path in simd::Path::available() {
+        for &threads in threads {
+            let run = Run {
+                path,
+                threads,
+                ..best
+            };
+            if (path, threads) != (best.path, best.threads) {
+                let found = decode(folder, run, prompt, count);
+                let same = found.0 == tokens && found.1 == hashes;
+                assert!(same, "{} {run:?}", folder.display());
+                compared += 1;
+            }
+        }
+    }
+    compared
 }
 
 #[test]
-fn decoding_gives_the_bits_of_prefill() {
+fn the_real_model_decodes_the_bits_of_prefill_on_every_path() {
     let _cores = support::all_cores();
-    for (folder, dtype, prompt_len, count) in [
-        (real_model(), DType::Bf16, 500, 40),
-        (
-            repo("tests/golden/tiny/untied-mha-f32"),
-            DType::F32,
-            250,
-            250,
-        ),
-    ] {
-        let prompt = prompt(prompt_len, 120);
-        let run = Run {
-            chunk: 64,
-            ..Run::new(dtype)
-        };
-        let request = Request {
-            wanted_logits: prompt_len..prompt_len + count - 1,
-            ..Request::new(prompt.clone(), count)
-        };
-        let mut engine = engine(&folder, run, prompt_len + count);
-        engine.submit(request).unwrap();
-        let (mut tokens, mut decoded) = (prompt, Vec::new());
-        while !engine.is_idle() {
-            let events = engine
-                .step(&mut |row| decoded.push((row.position, hash(row.logits))))
-                .unwrap();
-            tokens.extend(events.iter().filter_map(|event| event.token));
-        }
-        assert_eq!(
-            (tokens.len(), decoded.len()),
-            (prompt_len + count, count - 1)
-        );
-        let prefilled = row_hashes(&folder, run, &tokens[..tokens.len() - 1]);
-        for (position, hash) in decoded {
-            assert_eq!(hash, prefilled[position], "position {position}");
+    let threads: &[usize] = if all() { &[1, 2] } else { &[2] };
+    let prompt = prompt(500, 150_000);
+    let compared = decode_everywhere(&real_model(), DType::Bf16, threads, &prompt, 40);
+    assert_eq!(compared, simd::Path::available().len() * threads.len());
+    println!("{compared} combinations");
+}
+
+#[test]
+fn tiny_models_decode_the_bits_of_prefill_on_every_path() {
+    let _cores = support::all_cores();
+    let prompt = prompt(200, 120);
+    let mut compared = 0;
+    for folder in tiny_models() {
+        for dtype in [DType::Bf16, DType::F16, DType::F32] {
+            // Beyond the first KV chunk.
+            compared += decode_everywhere(&folder, dtype, &[1, 2], &prompt, CHUNK);
         }
     }
+    assert_eq!(compared, 8 * 3 * simd::Path::available().len() * 2);
+    println!("{compared} combinations");
 }
 
 /// A request in which every setting that shapes a draw is on.
