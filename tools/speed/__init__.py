@@ -1,0 +1,1 @@
+"""The picture of speed against context, and its page: what `tools/plot-speed` is made of."""
