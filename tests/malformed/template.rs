@@ -56,8 +56,13 @@ pub fn cases() -> Vec<Case> {
         ),
         row(
             "a tag of 3,000 tokens",
-            &format!("{{{{ {}1 }}}}", "not ".repeat(3_000)),
+            &format!("{{{{ {}1 }}}}", "1 + ".repeat(1_500)),
             "tokens in one tag",
+        ),
+        row(
+            "100 signs in a row",
+            &format!("{{{{ {}1 }}}}", "-".repeat(100)),
+            "`not` and `-` in a row",
         ),
         row(
             "a long chain",
