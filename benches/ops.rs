@@ -1,37 +1,48 @@
-//! Time of the CPU kernels at the shapes of Qwen2.5-0.5B, with the bytes or operations they need as throughput.
-//! `cargo bench --bench ops`
+//! Time of the CPU kernels on one thread, on each SIMD path, at the shapes of Qwen2.5-0.5B, with the bytes or operations
+//! they need as throughput. Whole ops on all threads: `steps`. `cargo bench --bench ops`
 
 use std::hint::black_box;
 use std::marker::PhantomData;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::bf16;
+use qwarp::backend::cpu::attention::CHUNK;
 use qwarp::backend::cpu::elementwise::{RmsNorm, SiluMul};
+use qwarp::backend::cpu::exp::exp;
 use qwarp::backend::cpu::matmul::Matmul;
 use qwarp::backend::cpu::packed::{pack, packed_len};
-use qwarp::backend::cpu::simd::Path;
-use qwarp::backend::sampling::{SampleRow, SamplingParams, sample};
+use qwarp::backend::cpu::simd::{Isa, Kernel, LANES, Path};
 
 const HIDDEN: usize = 896;
 const INNER: usize = 4864;
 const VOCAB: usize = 151_936;
 
+fn value(index: usize) -> f32 {
+    ((index * 37 % 1009) as f32 - 504.0) / 700.0
+}
+
 fn values(count: usize) -> Vec<f32> {
-    (0..count)
-        .map(|i| ((i * 37 % 1009) as f32 - 504.0) / 700.0)
-        .collect()
+    (0..count).map(value).collect()
 }
 
 fn matmul(c: &mut Criterion) {
     for (name, k, n) in [
         ("qkv", HIDDEN, 1152),
         ("gate_up", HIDDEN, 2 * INNER),
+        ("o_proj", HIDDEN, HIDDEN),
         ("down", INNER, HIDDEN),
+        ("lm_head", HIDDEN, VOCAB),
     ] {
-        let w: Vec<bf16> = values(k * n).into_iter().map(bf16::from_f32).collect();
+        let w: Vec<bf16> = (0..k * n).map(|i| bf16::from_f32(value(i))).collect();
         for tokens in [1, 32] {
+            // Logits are wanted for one row of a prompt.
+            if tokens > 1 && n == VOCAB {
+                continue;
+            }
             let mut x = vec![0.0; tokens * packed_len(k)];
-            let tokens_in: Vec<bf16> = values(tokens * k).into_iter().map(bf16::from_f32).collect();
+            let tokens_in: Vec<bf16> = (0..tokens * k)
+                .map(|i| bf16::from_f32(value(i)))
+                .collect();
             pack(tokens_in.chunks(k), k, &mut x);
             let mut out = vec![0.0; tokens * n];
             let mut group = c.benchmark_group(format!("matmul_bf16/{name}/{tokens}"));
@@ -85,35 +96,43 @@ fn elementwise(c: &mut Criterion) {
     }
 }
 
-fn sampler(c: &mut Criterion) {
-    let logits: Vec<f32> = values(VOCAB).iter().map(|x| x * 20.0).collect();
-    for (name, temperature, top_k, top_p, presence_penalty) in [
-        ("greedy", 0.0, 0, 1.0, 0.0),
-        ("greedy_presence", 0.0, 0, 1.0, 0.5),
-        ("all", 0.8, 0, 1.0, 0.0),
-        ("top_k_50", 0.8, 50, 1.0, 0.0),
-        ("top_p_0.9", 0.8, 0, 0.9, 0.0),
-        ("top_p_0.9_hot", 100.0, 0, 0.9, 0.0),
-    ] {
-        let params = SamplingParams {
-            temperature,
-            top_k,
-            top_p,
-            presence_penalty,
-            seed: 1,
-            ..SamplingParams::GREEDY
-        };
-        let row = SampleRow {
-            params,
-            position: 7,
-            history: (0..4096).collect::<Vec<u32>>().into(),
-            ..SampleRow::default()
-        };
-        c.bench_function(&format!("sample/{name}"), |b| {
-            b.iter(|| sample(black_box(&logits), &row))
+/// `e^x` over a row of scores, as attention's softmax takes it.
+struct Exp<'a> {
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Exp<'_> {
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let rows = self.x.as_chunks::<LANES>().0.iter();
+        for (x, out) in rows.zip(self.out.as_chunks_mut::<LANES>().0) {
+            isa.store(exp(isa, isa.load(x)), out);
+        }
+    }
+}
+
+fn softmax_exp(c: &mut Criterion) {
+    let x: Vec<f32> = values(CHUNK).iter().map(|x| x * 20.0 - 15.0).collect();
+    let mut out = vec![0.0; CHUNK];
+    let mut group = c.benchmark_group("exp");
+    group.throughput(Throughput::Elements(CHUNK as u64));
+    for path in Path::available() {
+        group.bench_function(path.name(), |b| {
+            b.iter(|| {
+                path.run(Exp {
+                    x: black_box(&x),
+                    out: &mut out,
+                });
+                black_box(out[0])
+            });
         });
     }
 }
 
-criterion_group!(benches, matmul, elementwise, sampler);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20);
+    targets = matmul, elementwise, softmax_exp
+}
 criterion_main!(benches);

@@ -151,41 +151,44 @@ fn every_path<C: Element + StoredFor<C>>() {
         // Rows of one tile see different numbers of keys, down to one.
         let visible: [usize; TILE] =
             std::array::from_fn(|r| (positions * (TILE - r) / TILE).max(1));
+        let expected: Vec<Vec<u32>> = (0..TILE)
+            .map(|r| {
+                let seen = visible[r] * dim;
+                let row = define(&queries[r], &keys[..seen], &cached_values[..seen]);
+                row.iter().map(|x| x.to_bits()).collect()
+            })
+            .collect();
         for path in Path::available() {
-            let mut out = vec![Vec::new(); TILE];
-            let mut scratch = vec![f32::NAN; scratch_len(dim)];
-            path.run(Attention {
-                queries: std::array::from_fn(|r| Query {
-                    q: &queries[r],
-                    visible: visible[r],
-                }),
-                count: TILE,
-                cache: &cache,
-                block_table: &table,
-                layer: 0,
-                head: 0,
-                dim,
-                scratch: &mut scratch,
-                sink: |r: usize, row: &[f32]| out[r] = row.to_vec(),
-            });
-            for r in 0..TILE {
-                let expected = define(
-                    &queries[r],
-                    &keys[..visible[r] * dim],
-                    &cached_values[..visible[r] * dim],
-                );
+            // A single row, a strip of four with a row to spare, one of eight, several strips.
+            for count in [1, 3, 7, 8, TILE - 1, TILE] {
+                let mut out = vec![Vec::new(); count];
+                let mut scratch = vec![f32::NAN; scratch_len(dim)];
+                let rows: Vec<Query<C>> = (0..count)
+                    .map(|r| Query {
+                        q: &queries[r],
+                        visible: visible[r],
+                    })
+                    .collect();
+                path.run(Attention {
+                    queries: &rows,
+                    cache: &cache,
+                    block_table: &table,
+                    layer: 0,
+                    head: 0,
+                    dim,
+                    scratch: &mut scratch,
+                    sink: |r: usize, row: &[f32]| out[r] = row.to_vec(),
+                });
                 let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
-                assert_eq!(
-                    bits(&out[r]),
-                    bits(&expected),
-                    "{} dim {dim} row {r}",
-                    path.name()
-                );
-                compared += 1;
+                for (r, out) in out.iter().enumerate() {
+                    let name = path.name();
+                    assert_eq!(bits(out), expected[r], "{name} dim {dim} row {r} of {count}");
+                    compared += 1;
+                }
             }
         }
     }
-    assert!(compared >= 6 * TILE);
+    assert!(compared >= 12 * TILE);
 }
 
 #[test]
