@@ -40,9 +40,7 @@ fn matmul(c: &mut Criterion) {
                 continue;
             }
             let mut x = vec![0.0; tokens * packed_len(k)];
-            let tokens_in: Vec<bf16> = (0..tokens * k)
-                .map(|i| bf16::from_f32(value(i)))
-                .collect();
+            let tokens_in: Vec<bf16> = (0..tokens * k).map(|i| bf16::from_f32(value(i))).collect();
             pack(tokens_in.chunks(k), k, &mut x);
             let mut out = vec![0.0; tokens * n];
             let mut group = c.benchmark_group(format!("matmul_bf16/{name}/{tokens}"));

@@ -182,7 +182,11 @@ fn every_path<C: Element + StoredFor<C>>() {
                 let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
                 for (r, out) in out.iter().enumerate() {
                     let name = path.name();
-                    assert_eq!(bits(out), expected[r], "{name} dim {dim} row {r} of {count}");
+                    assert_eq!(
+                        bits(out),
+                        expected[r],
+                        "{name} dim {dim} row {r} of {count}"
+                    );
                     compared += 1;
                 }
             }

@@ -84,7 +84,8 @@ impl Product<'_> {
             copy,
         } = self;
         let mut w = &values[rows.start * k..rows.end * k];
-        let misaligned = w.as_ptr().addr() % LINE != 0 && k * size_of::<W>() % LINE == 0;
+        let whole_lines = (k * size_of::<W>()).is_multiple_of(LINE);
+        let misaligned = whole_lines && !w.as_ptr().addr().is_multiple_of(LINE);
         if misaligned && tokens >= COPY_TOKENS {
             let copy: &mut [W] = &mut bytemuck::cast_slice_mut(copy)[..w.len()];
             copy.copy_from_slice(w);
