@@ -159,8 +159,8 @@ fn every_path<C: Element + StoredFor<C>>() {
             })
             .collect();
         for path in Path::available() {
-            // A single row, a strip of four with a row to spare, one of eight, several strips.
-            for count in [1, 3, 7, 8, TILE - 1, TILE] {
+            // A single row; strips of four and eight, full, with rows to spare, and one behind another.
+            for count in [1, 3, 4, 5, 8, 9, TILE - 1, TILE] {
                 let mut out = vec![Vec::new(); count];
                 let mut scratch = vec![f32::NAN; scratch_len(dim)];
                 let rows: Vec<Query<C>> = (0..count)
@@ -192,7 +192,7 @@ fn every_path<C: Element + StoredFor<C>>() {
             }
         }
     }
-    assert!(compared >= 12 * TILE);
+    assert!(compared >= 14 * TILE);
 }
 
 #[test]

@@ -375,6 +375,7 @@ fn qwarp_simd_takes_the_path_it_names_or_is_refused() {
     let run = |name: &str| {
         Command::new(env!("CARGO_BIN_EXE_generate"))
             .env("QWARP_SIMD", name)
+            .env("QWARP_CACHE_DIR", folder.path().join("cache"))
             .args(["--json", "--prompt", PROMPT, "--max-tokens", "9"])
             .args(["--ignore-eos", "--model"])
             .arg(folder.path())

@@ -296,12 +296,12 @@ fn nobody_else_may_read_or_change_what_is_kept() {
     assert_eq!(mode(&case.entry()), 0o600);
 }
 
-const MODEL: &str = "QWARP_TEST_CACHE_ROOT";
+const ROOT_VARIABLE: &str = "QWARP_TEST_CACHE_ROOT";
 
 /// Run as a process of its own by the test below: breaks the entry, or opens it, again and again.
 #[test]
 fn one_of_several_processes() {
-    let Some(root) = std::env::var_os(MODEL).map(PathBuf::from) else {
+    let Some(root) = std::env::var_os(ROOT_VARIABLE).map(PathBuf::from) else {
         return;
     };
     let expected = Tokenizer::open(&root.join("model")).unwrap();
@@ -330,7 +330,7 @@ fn processes_at_the_same_time_do_not_disturb_each_other() {
     let start = || {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "one_of_several_processes", "--nocapture"])
-            .env(MODEL, case.root.path())
+            .env(ROOT_VARIABLE, case.root.path())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap()

@@ -64,7 +64,8 @@ const NONE: usize = usize::MAX;
 type Candidate = Reverse<(u32, usize, u32)>;
 
 impl Bpe {
-    /// A model over `tables`, whose order the caller has checked.
+    /// A model over `tables`. No index of them leads outside; that spellings are in order is vouched for by whoever packed
+    /// them (a cache entry by its hash), and where they are not, tokens are not found.
     pub(crate) fn new(tables: Tables) -> Self {
         let last = tables.ids.last().copied().unwrap_or(0) as usize;
         let mut first_merge = Vec::with_capacity(last + 2);

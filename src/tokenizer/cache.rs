@@ -7,13 +7,15 @@
 //! An entry serves only if all before `packed` is what this build would have written for this very file. The cache is a
 //! convenience: whatever is wrong with it, the tokenizer is made from JSON, and the entry is written again.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use crate::limits::LIMITS;
 
-/// Raised whenever the meaning of the packed bytes changes.
+/// Raised whenever the meaning of the packed bytes changes, or a tokenizer.json is refused that was accepted before.
 const FORMAT: u32 = 1;
 
 /// The builds whose entries are alike. The crate decides how files are read; a test holds its version to Cargo.toml's.
@@ -68,30 +70,13 @@ impl Entry {
     /// Keeps `packed`. A reader at the same time sees the old entry or the new one, never a part of it.
     pub(crate) fn write(&self, packed: &[u8]) -> io::Result<()> {
         create_private(&self.folder)?;
-        let temporary = format!("{}.{}.tmp", self.name, std::process::id());
-        let temporary = self.folder.join(temporary);
-        let written = self
-            .fill(&temporary, packed)
-            .and_then(|()| fs::rename(&temporary, self.folder.join(&self.name)));
-        if let Err(error) = &written
-            && error.kind() != io::ErrorKind::AlreadyExists
-        {
-            // What was begun is of no use to anybody; the first error is the one that counts.
-            let _ = fs::remove_file(&temporary);
-        }
-        written
-    }
-
-    fn fill(&self, temporary: &Path, packed: &[u8]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        // A file that is there belongs to another thread that writes the same entry.
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(temporary)?;
+        // For its owner alone, under a name nobody else has; gone again if anything fails.
+        let mut file = NamedTempFile::new_in(&self.folder)?;
         file.write_all(&self.prefix)?;
         file.write_all(self.hash(packed).as_bytes())?;
-        file.write_all(packed)
+        file.write_all(packed)?;
+        file.persist(self.folder.join(&self.name))?;
+        Ok(())
     }
 
     fn hash(&self, packed: &[u8]) -> blake3::Hash {

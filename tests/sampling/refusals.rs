@@ -120,7 +120,8 @@ fn generate(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_generate"))
         .arg("--model")
         .arg(real_model())
-        .args(["--token-ids", "9707,11", "--max-tokens", "3"])
+        // Not the cache of whoever runs the tests.
+        .args(["--no-cache", "--token-ids", "9707,11", "--max-tokens", "3"])
         .args(arguments)
         .output()
         .unwrap()

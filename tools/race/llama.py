@@ -14,6 +14,8 @@ from race import machine
 from race.common import CACHE, Failure, digest, run_logged, say
 
 PACKAGE, VERSION = "llama-cpp-python", "0.3.36"
+# What the llama-bench of that package calls itself: a build that is given may be of another.
+COMMIT = "0c1e570"
 ARCHIVE = "llama_cpp_python-0.3.36.tar.gz"
 SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 # From pip, for machines that have none.

@@ -29,6 +29,8 @@ pub const TILE: usize = 32;
 
 /// Rows that share registers in the inner loops.
 const STRIP: usize = 8;
+// Whole strips of either size fill a tile, which `scratch_len` counts on.
+const _: () = assert!(TILE.is_multiple_of(STRIP) && STRIP.is_multiple_of(2));
 
 /// One query row of a tile.
 #[derive(Clone, Copy)]
@@ -76,7 +78,7 @@ struct State {
 impl<C: StoredFor<C> + Element, S: FnMut(usize, &[f32])> Kernel for Attention<'_, C, S> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        // One row: a decode step of a model whose KV heads are not shared. Eight rows need as many registers.
+        // One row: a decode step of a model whose KV heads are not shared. Strips of eight need a wide path's registers.
         match self.queries.len() {
             1 => self.strips::<I, 1>(isa),
             5.. if I::WIDE => self.strips::<I, STRIP>(isa),

@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::pool::Pool;
 use super::simd::{Isa, Kernel, LANES, Path, tree_sum};
 
-/// Multiply-adds of each chain: some milliseconds.
-const ROUNDS: usize = 1 << 18;
+/// Multiply-adds of each chain: one to four milliseconds with AVX-512, so that starting the threads does not count.
+const ROUNDS: usize = 1 << 20;
 
 /// Chains that depend on themselves alone. Few cannot hide the latency of an addition and many do not fit in the
 /// registers; which number is best depends on the path, so each is tried.

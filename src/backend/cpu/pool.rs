@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a waiting thread keeps its core to itself; then it lets others have it between two looks, which costs nothing
-/// much when there are none. The thread waited for may be among them, where other processes keep it from its own core.
+/// How long a waiting thread keeps its core to itself; then it lets others have it between two looks, which costs little
+/// when there are none. The thread waited for may be among them, where other processes keep it from its own core.
 const ALONE: Duration = Duration::from_micros(5);
 
 /// How long a worker waits for a step before it parks. The host's work between two decode steps fits in: a greedy pick
@@ -73,7 +73,8 @@ impl Spin {
         } else {
             std::hint::spin_loop();
         }
-        self.turns += 1;
+        // A wait for pages of a slow disk can be long.
+        self.turns = self.turns.wrapping_add(1);
         if !self.turns.is_multiple_of(TURNS_PER_LOOK) {
             return true;
         }
@@ -255,7 +256,8 @@ fn work(state: &State, index: usize) {
             return;
         }
         // SAFETY: the pointer was stored before the step was counted, which this thread has seen. It points into the
-        // frame of `run`, which does not return before `running` reaches zero: after this thread's last use of the task.
+        // frame of `run`, which neither returns nor unwinds before `running` reaches zero: after this thread's last use of
+        // the task. (Nothing panics between `announce` and the end of that wait; `enter` aborts.)
         let task = unsafe { *task };
         enter(task, state.worker(index));
         state.running.0.fetch_sub(1, Ordering::Release);

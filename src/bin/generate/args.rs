@@ -6,6 +6,7 @@ use clap::{Args, Parser, ValueEnum};
 use qwarp::{Error, Result};
 
 use crate::dtype::DtypeArg;
+use crate::threads;
 
 /// Runs one prompt on one model folder, streams the answer, and prints where the time went.
 ///
@@ -71,7 +72,7 @@ pub struct Cli {
     #[arg(long)]
     pub json: bool,
 
-    /// Neither read nor write the cache (QWARP_CACHE_DIR, or qwarp in XDG_CACHE_HOME or ~/.cache)
+    /// Neither read nor write the tokenizer cache (QWARP_CACHE_DIR, or qwarp in XDG_CACHE_HOME or ~/.cache)
     #[arg(long)]
     pub no_cache: bool,
 
@@ -157,15 +158,8 @@ pub enum Device {
 impl Cli {
     /// Checks what clap cannot: counts that must not be zero, and the thread count.
     pub fn threads(&self) -> Result<usize> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = self.threads.unwrap_or(cores);
-        if threads == 0 || threads > cores {
-            return Err(Error::argument(
-                "--threads",
-                threads,
-                format!("1 to {cores}, the cores of this machine"),
-            ));
-        }
+        let threads = self.threads.unwrap_or_else(threads::cores);
+        threads::check(threads)?;
         if self.prefill_chunk == 0 {
             return Err(Error::argument("--prefill-chunk", 0, "at least 1"));
         }

@@ -14,6 +14,8 @@ mod run;
 mod sampling;
 #[path = "../shared/simd.rs"]
 mod simd;
+#[path = "../shared/threads.rs"]
+mod threads;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

@@ -11,6 +11,8 @@ mod output;
 mod plan;
 #[path = "../shared/simd.rs"]
 mod simd;
+#[path = "../shared/threads.rs"]
+mod threads;
 mod units;
 
 use std::io::ErrorKind;

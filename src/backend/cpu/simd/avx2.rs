@@ -57,10 +57,10 @@ impl Isa for Avx2 {
         unsafe {
             let low = _mm256_loadu_si256(x.as_ptr().cast());
             let high = _mm256_loadu_si256(x[LANES..].as_ptr().cast());
-            let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
-            let odd = |words| _mm256_castsi256_ps(_mm256_and_si256(words, upper));
-            let even = |words| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words));
-            (Pair(odd(low), odd(high)), Pair(even(low), even(high)))
+            (
+                Pair(odd(low), odd(high)),
+                Pair(from_low_half(low), from_low_half(high)),
+            )
         }
     }
 
@@ -70,8 +70,7 @@ impl Isa for Avx2 {
         unsafe {
             let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
             let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(x[8..].as_ptr().cast()));
-            let wide = |halves| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves));
-            Pair(wide(low), wide(high))
+            Pair(from_low_half(low), from_low_half(high))
         }
     }
 
@@ -135,14 +134,7 @@ impl Isa for Avx2 {
 
     #[inline(always)]
     fn scale_exponent(self, p: Pair, t: Pair) -> Pair {
-        // SAFETY: the token proves the instructions.
-        unsafe {
-            let scale = |p, t| {
-                let n = _mm256_slli_epi32::<23>(_mm256_castps_si256(t));
-                _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), n))
-            };
-            Pair(scale(p.0, t.0), scale(p.1, t.1))
-        }
+        Pair(scale_exponent(p.0, t.0), scale_exponent(p.1, t.1))
     }
 
     #[inline(always)]
@@ -157,8 +149,10 @@ impl Isa for Avx2 {
     fn zero_unless_less(self, a: Pair, b: Pair, x: Pair) -> Pair {
         // SAFETY: the token proves the instructions.
         unsafe {
-            let keep = |a, b, x| _mm256_and_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b), x);
-            Pair(keep(a.0, b.0, x.0), keep(a.1, b.1, x.1))
+            Pair(
+                _mm256_and_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a.0, b.0), x.0),
+                _mm256_and_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a.1, b.1), x.1),
+            )
         }
     }
 
@@ -197,10 +191,36 @@ impl Isa for Avx2 {
     }
 }
 
+/// The odd bf16 of eight pairs as f32.
+#[inline(always)]
+fn odd(words: __m256i) -> __m256 {
+    // SAFETY: called by methods of `Isa` alone, whose token proves the instructions.
+    unsafe {
+        let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+        _mm256_castsi256_ps(_mm256_and_si256(words, upper))
+    }
+}
+
+/// The lower 16 bits of eight words, a bf16 each, as f32.
+#[inline(always)]
+fn from_low_half(words: __m256i) -> __m256 {
+    // SAFETY: as above.
+    unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words)) }
+}
+
+#[inline(always)]
+fn scale_exponent(p: __m256, t: __m256) -> __m256 {
+    // SAFETY: as above.
+    unsafe {
+        let n = _mm256_slli_epi32::<23>(_mm256_castps_si256(t));
+        _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), n))
+    }
+}
+
 /// Lane i + 4 to lane i of both; the halves are then (a, b).
 #[inline(always)]
 fn add_lane_4(a: __m256, b: __m256) -> __m256 {
-    // SAFETY: called by methods of `Isa` alone, whose token proves the instructions.
+    // SAFETY: as above.
     unsafe {
         _mm256_add_ps(
             _mm256_permute2f128_ps::<0x20>(a, b),

@@ -3,7 +3,8 @@
 //!
 //! A token of type `Isa` can only be had through `Path`, which checks the processor, so holding one proves that
 //! its instructions exist. `Path::run` enters a function compiled with those instructions; the kernel and
-//! everything it calls is inlined into it.
+//! everything it calls is inlined into it. Kernels are therefore written without closures that take or give lanes: a
+//! closure is a function of its own, compiled without the path's instructions, and may stay outside.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

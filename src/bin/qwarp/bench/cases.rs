@@ -5,6 +5,7 @@ use std::fmt;
 use qwarp::{Error, Result};
 
 use super::Args;
+use crate::threads;
 
 /// One test: a prompt or an answer, behind `n_depth` tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Cases {
         }
         Ok(Cases {
             tests,
-            threads: threads(&args.threads)?,
+            threads: thread_counts(&args.threads)?,
             times: args.repetitions,
             warmup: !args.no_warmup,
             chunk: args.ubatch_size,
@@ -107,16 +108,10 @@ impl Cases {
     }
 }
 
-fn threads(given: &[usize]) -> Result<Vec<usize>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    for &threads in given {
-        if threads == 0 || threads > cores {
-            let expected = format!("1 to {cores}, the cores of this machine");
-            return Err(Error::argument("--threads", threads, expected));
-        }
-    }
+fn thread_counts(given: &[usize]) -> Result<Vec<usize>> {
+    given.iter().try_for_each(|&count| threads::check(count))?;
     if given.is_empty() {
-        Ok(vec![cores])
+        Ok(vec![threads::cores()])
     } else {
         Ok(given.to_vec())
     }

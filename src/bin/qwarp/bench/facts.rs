@@ -34,7 +34,7 @@ impl Facts {
         let mut tensors = checkpoint.inspect(&graph.weights, dtype)?;
         tensors.retain(|tensor| tensor.usage != Usage::Unused);
         let model_n_params = tensors.iter().map(|tensor| tensor.elements()).sum();
-        // The type that most bytes are in.
+        // The type of the largest tensor stands for the whole, as in a name such as BF16.
         let largest = tensors.iter().max_by_key(|tensor| tensor.bytes);
         let stored = largest.map_or("", |tensor| &tensor.dtype);
         let family = config.architecture.trim_end_matches("ForCausalLM");

@@ -8,8 +8,8 @@ use qwarp::{Error, Result};
 
 use super::cases::{Case, Cases};
 use super::progress::{Progress, Stop};
-use super::session::Session;
 use super::stats::median;
+use super::track::Track;
 
 /// Timed steps between two measurements of the limit.
 const STEPS_PER_LIMIT: usize = 16;
@@ -52,7 +52,7 @@ impl Measured {
 
 /// Runs `case`.
 pub fn measure(
-    session: &mut Session,
+    track: &mut Track,
     case: &Case,
     cases: &Cases,
     progress: &Progress,
@@ -67,14 +67,14 @@ pub fn measure(
     if cases.warmup {
         // As llama-bench does: the whole prompt, but one token of an answer.
         let tokens = if case.decodes() { 1 } else { case.n_prompt };
-        prepare(session, case, cases, progress)?;
+        prepare(track, case, cases, progress)?;
         progress.show(case, "warming up");
-        repeat(session, case, cases.chunk, tokens, progress)?;
+        repeat(track, case, cases.chunk, tokens, progress)?;
     }
     for _ in 0..cases.times {
-        prepare(session, case, cases, progress)?;
+        prepare(track, case, cases, progress)?;
         progress.show(case, "running");
-        let run = repeat(session, case, cases.chunk, case.tokens(), progress)?;
+        let run = repeat(track, case, cases.chunk, case.tokens(), progress)?;
         measured.samples_ns.push(run.ns);
         measured.limit_samples.extend(run.limit_samples);
         (measured.bytes, measured.flops) = (run.bytes, run.flops);
@@ -85,18 +85,18 @@ pub fn measure(
 
 /// Goes to where the test begins, and computes what stands before it unless that is still there.
 fn prepare(
-    session: &mut Session,
+    track: &mut Track,
     case: &Case,
     cases: &Cases,
     progress: &Progress,
 ) -> std::result::Result<(), Stop> {
     let given = if case.decodes() { 1 } else { case.n_prompt };
-    let mut missing = session.go_to(case.n_depth, case.n_depth + given);
+    let mut missing = track.go_to(case.n_depth, case.n_depth + given);
     while missing > 0 {
         progress.check()?;
         progress.show(case, &format!("{missing} tokens before it"));
         let count = missing.min(cases.chunk);
-        session.step(count)?;
+        track.step(count)?;
         missing -= count;
     }
     Ok(())
@@ -112,7 +112,7 @@ struct Repetition {
 }
 
 fn repeat(
-    session: &mut Session,
+    track: &mut Track,
     case: &Case,
     chunk: usize,
     tokens: usize,
@@ -124,7 +124,7 @@ fn repeat(
     while left > 0 {
         progress.check()?;
         let count = left.min(chunk);
-        let step = session.step(count)?;
+        let step = track.step(count)?;
         left -= count;
         steps += 1;
         run.ns += step.ns;
@@ -132,9 +132,9 @@ fn repeat(
         run.flops += step.cost.flops;
         if left == 0 || steps % STEPS_PER_LIMIT == 0 {
             run.limit_samples.push(if case.decodes() {
-                session.backend.read_gb_per_s()
+                track.backend.read_gb_per_s()
             } else {
-                session.backend.peak_tflop_per_s()
+                track.backend.peak_tflop_per_s()
             });
         }
     }

@@ -6,9 +6,9 @@ mod facts;
 mod json;
 mod measure;
 mod progress;
-mod session;
 mod stats;
 mod table;
+mod track;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,14 +26,14 @@ use cases::{Case, Cases};
 use facts::Facts;
 use measure::Measured;
 use progress::{Progress, Stop};
-use session::Session;
+use track::Track;
 
 /// Measure prefill and decode speed, as llama-bench does, and how near they come to the machine's limits.
 ///
 /// Each prompt length at each depth is one test (pp), and so is each number of generated tokens (tg); lists are
 /// separated by commas, and 0 leaves a kind of test out. The tokens before a test (its depth) are computed untimed. Decode
 /// is held against what the same threads read of the same weights, prefill against f32 multiply-adds that load nothing;
-/// both are measured between the timed steps. QWARP_SIMD=avx512, avx2 or portable in the environment takes that SIMD path.
+/// both are measured between the timed steps and after the last. QWARP_SIMD=avx512, avx2 or portable in the environment takes that SIMD path.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model folder in Hugging Face layout
@@ -81,7 +81,7 @@ pub struct Args {
     /// How to print the results
     #[arg(short, long, value_enum, default_value_t = Output::Md)]
     output: Output,
-    /// Do not run each test once, untimed, before the first timed run
+    /// Do not warm up before the first timed run of each test (a whole prompt, or one token of an answer)
     #[arg(long)]
     no_warmup: bool,
 }
@@ -95,7 +95,7 @@ enum Output {
     Json,
 }
 
-/// Runs the subcommand. An interrupted run prints the tests it has finished.
+/// Runs the subcommand. A run that is interrupted or fails prints the tests it has finished.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let path = simd::path()?;
     let config = ModelConfig::read(&args.model)?;
@@ -122,21 +122,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let facts = Facts::read(args, &config, dtype, path)?;
     let progress = Progress::new(interrupt::flag(), cases.repetitions());
     let mut results = Results::new(args.output, facts, &progress)?;
-    for &threads in &cases.threads {
-        let mut session = Session::open(&args.model, &config, options(threads), cases.longest)?;
-        for case in &cases.tests {
-            match measure::measure(&mut session, case, &cases, &progress) {
-                Ok(measured) => results.add(threads, *case, measured)?,
-                Err(Stop::Failed(error)) => return Err(error),
-                Err(Stop::Interrupted) => {
-                    results.finish()?;
-                    return Ok(ExitCode::from(interrupt::EXIT_CODE));
-                }
+    let mut all = || -> std::result::Result<(), Stop> {
+        for &threads in &cases.threads {
+            let mut track = Track::open(&args.model, &config, options(threads), cases.longest)?;
+            for case in &cases.tests {
+                let measured = measure::measure(&mut track, case, &cases, &progress)?;
+                results.add(threads, *case, measured)?;
             }
         }
-    }
+        Ok(())
+    };
+    let ended = all();
     results.finish()?;
-    Ok(ExitCode::SUCCESS)
+    match ended {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(Stop::Interrupted) => Ok(ExitCode::from(interrupt::EXIT_CODE)),
+        Err(Stop::Failed(error)) => Err(error),
+    }
 }
 
 /// What is printed: a table row by row as tests end, JSON as a whole.

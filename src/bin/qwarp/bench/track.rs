@@ -23,7 +23,7 @@ use qwarp::graph::cost::Cost;
 use qwarp::kv::BlockTable;
 
 /// A backend and the sequence it runs.
-pub struct Session {
+pub struct Track {
     pub backend: CpuBackend,
     sequence: Sequence,
     max_model_len: usize,
@@ -40,7 +40,7 @@ pub struct Step {
     pub cost: Cost,
 }
 
-impl Session {
+impl Track {
     /// Opens `folder` for sequences of up to `longest` tokens.
     pub fn open(
         folder: &Path,
@@ -55,7 +55,7 @@ impl Session {
             .collect();
         let mut sequence = Sequence::new(SequenceId(0), Request::new(Vec::new(), usize::MAX));
         sequence.block_table = BlockTable::new((0..options.engine.num_blocks() as u32).collect());
-        Ok(Session {
+        Ok(Track {
             backend,
             sequence,
             max_model_len: options.engine.max_model_len,
