@@ -35,8 +35,8 @@ threads](speed.svg)
 
 Dots are medians of {sweep.samples} samples, bars their least and greatest; Qwen2.5-Coder-0.5B-Instruct in bf16, on \
 {machine['cores']} cores of {machine['cpu']}, {machine['system']}, on {sweep.date}. llama.cpp is the one in \
-{sweep.llama}, built natively, at the settings that suit it best. The depth is what stands in the context before the \
-timed tokens.
+{sweep.llama}, built natively, at the settings that suited it best at the nearest depth that was tried. The depth is what \
+stands in the context before the timed tokens.
 
 ## Decode, {sweep.tokens['decode']} tokens, tokens/s
 
