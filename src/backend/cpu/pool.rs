@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const ALONE: Duration = Duration::from_micros(5);
 
 /// How long a worker waits for a step before it parks. The host's work between two decode steps fits in: a greedy pick
-/// from 151,936 logits takes about 70 µs, looking them through for infinities half of that.
+/// from 151,936 logits takes about 70 µs, and they are looked through for infinities before.
 const SPIN: Duration = Duration::from_micros(200);
 
 /// Turns of a spin loop between two looks at the clock, which cost more than a turn.
