@@ -3,7 +3,9 @@
 pub mod backend;
 pub mod checkpoint;
 pub mod config;
+pub mod driver;
 pub mod dtype;
+pub mod emu;
 pub mod engine;
 pub mod error;
 pub mod graph;

@@ -1,0 +1,45 @@
+//! The code generations that kernels are compiled for.
+
+use std::fmt;
+
+/// What a kernel image was compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// Turing (T4): f16 only.
+    Sm75,
+    /// Ampere and Ada (A100, A10G, L4).
+    Sm80,
+    /// Hopper (H100, H200).
+    Sm90,
+}
+
+impl Target {
+    /// Every target, oldest first.
+    pub const ALL: [Target; 3] = [Target::Sm75, Target::Sm80, Target::Sm90];
+
+    /// Compute capability as PTX writes it, such as 75.
+    pub fn number(self) -> u32 {
+        match self {
+            Target::Sm75 => 75,
+            Target::Sm80 => 80,
+            Target::Sm90 => 90,
+        }
+    }
+
+    /// Whether kernels on bf16 exist.
+    pub fn has_bf16(self) -> bool {
+        self >= Target::Sm80
+    }
+
+    /// The newest target that a card of this compute capability runs.
+    pub fn for_compute_capability(major: u32, minor: u32) -> Option<Target> {
+        let number = major * 10 + minor;
+        Target::ALL.into_iter().rev().find(|t| t.number() <= number)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sm_{}", self.number())
+    }
+}
