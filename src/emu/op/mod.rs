@@ -1,0 +1,62 @@
+//! What instructions do, as data: the decoder makes these, the executor runs them.
+
+mod alu;
+mod memory;
+mod sync;
+
+pub use alu::AluOp;
+pub use memory::MemoryOp;
+pub use sync::SyncOp;
+
+/// What an instruction does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Op {
+    /// Lane by lane, registers and predicates to registers and predicates; no memory, no other lane.
+    Alu(AluOp),
+    /// `mov` from a special register.
+    Special(Special),
+    /// Loads, stores, atomics, asynchronous copies, `ldmatrix`.
+    Memory(MemoryOp),
+    /// Barriers, fences and what lanes do together: shuffles, votes, `redux`, `match`, `mma`.
+    Sync(SyncOp),
+    /// `bra`: to an index of the code.
+    Branch {
+        /// The index.
+        to: u32,
+    },
+    /// `ret` or `exit`.
+    Exit,
+    /// `trap`.
+    Trap,
+    /// Nothing that can be seen (`griddepcontrol`, prefetches, hints): launches run one after the other.
+    Nothing,
+}
+
+/// Special registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Special {
+    /// `%tid.x`, `.y`, `.z` by index.
+    Tid(u8),
+    /// `%ntid`.
+    Ntid(u8),
+    /// `%ctaid`.
+    Ctaid(u8),
+    /// `%nctaid`.
+    Nctaid(u8),
+    /// `%laneid`.
+    LaneId,
+    /// `%warpid`.
+    WarpId,
+    /// `%nwarpid`.
+    NwarpId,
+    /// `%lanemask_eq`, `le`, `lt`, `ge`, `gt` by index.
+    LaneMask(u8),
+    /// `%dynamic_smem_size`.
+    DynamicShared,
+    /// `%total_smem_size`.
+    TotalShared,
+    /// `%smid`: always 0.
+    SmId,
+    /// `%clock` or `%clock64`: instructions that the warp has run.
+    Clock,
+}
