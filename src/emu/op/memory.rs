@@ -15,3 +15,19 @@ pub enum MemoryOp {
         count: u8,
     },
 }
+
+impl MemoryOp {
+    /// The space and the bytes of one element of an access, for the grain of the race check.
+    pub fn access(&self) -> Option<(Space, u8)> {
+        match *self {
+            MemoryOp::Load { space, bytes, .. } => Some((space, bytes)),
+        }
+    }
+
+    /// Whether CTAs can speak to each other through it: atomics and releases in global memory.
+    pub fn communicates(&self) -> bool {
+        match self {
+            MemoryOp::Load { .. } => false,
+        }
+    }
+}

@@ -60,3 +60,14 @@ pub enum Special {
     /// `%clock` or `%clock64`: instructions that the warp has run.
     Clock,
 }
+
+impl Op {
+    /// Whether CTAs can speak to each other through it.
+    pub fn communicates(&self) -> bool {
+        match self {
+            Op::Memory(op) => op.communicates(),
+            Op::Sync(op) => op.communicates(),
+            _ => false,
+        }
+    }
+}

@@ -6,3 +6,12 @@ pub enum SyncOp {
     /// `bar.sync` of all threads of the CTA on barrier `immediate`.
     BarrierAll,
 }
+
+impl SyncOp {
+    /// Whether CTAs can speak to each other through it: fences at `gpu` scope or wider.
+    pub fn communicates(&self) -> bool {
+        match self {
+            SyncOp::BarrierAll => false,
+        }
+    }
+}

@@ -1,12 +1,13 @@
 //! Refusals of the decoder: what is not modelled is refused by name and position.
 
+use std::fmt;
+
 use crate::emu::ptx::Instruction;
 
 /// An instruction that cannot be decoded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("PTX line {line}: `{text}`: {what}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    /// Line of the PTX text.
+    /// Line of the PTX text; 0 for an error of the whole module.
     pub line: u32,
     /// The instruction.
     pub text: String,
@@ -24,3 +25,14 @@ impl DecodeError {
         }
     }
 }
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.what),
+            line => write!(f, "PTX line {line}: `{}`: {}", self.text, self.what),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
