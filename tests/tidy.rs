@@ -70,6 +70,7 @@ fn unsafe_stands_only_where_it_may() {
         "src/backend/cpu/linear.rs",
         "src/backend/cpu/mod.rs",
         "src/backend/cpu/pool.rs",
+        "src/driver/cuda/",
         // A counting allocator cannot be written without it.
         "examples/",
         // Calls the cache as the executor does.

@@ -7,6 +7,7 @@
 //! [`Driver::synchronize`] wait.
 
 mod args;
+pub mod cuda;
 mod error;
 mod target;
 

@@ -31,6 +31,12 @@ impl Target {
         self >= Target::Sm80
     }
 
+    /// Whether a cubin of this target runs on a card of this compute capability: the same major number, not older.
+    pub fn cubin_runs_on(self, major: u32, minor: u32) -> bool {
+        let number = self.number();
+        number / 10 == major && number % 10 <= minor
+    }
+
     /// The newest target that a card of this compute capability runs.
     pub fn for_compute_capability(major: u32, minor: u32) -> Option<Target> {
         let number = major * 10 + minor;

@@ -1,0 +1,263 @@
+//! The CUDA driver, loaded at run time: the same binary runs with and without a GPU.
+
+mod call;
+mod probe;
+mod sequence;
+mod state;
+
+pub use probe::{Gpu, MIN_DRIVER, Probe, probe};
+
+use std::cell::RefCell;
+use std::ffi::CString;
+
+use cudarc::driver::sys;
+
+use super::{
+    DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Image, Launch, ModuleId,
+    Result, SequenceId,
+};
+use call::check;
+use sequence::{Sequence, params};
+use state::{Handles, load};
+
+/// Shared memory that a CTA gets without asking.
+const STATIC_SHARED_LIMIT: u32 = 48 << 10;
+
+/// One GPU, its primary context and one stream.
+#[derive(Debug)]
+pub struct Cuda {
+    facts: DeviceFacts,
+    device: sys::CUdevice,
+    stream: sys::CUstream,
+    handles: RefCell<Handles>,
+}
+
+impl Cuda {
+    /// Opens GPU `ordinal`. Refuses, with the way out, where there is no driver, one that is too old, no such GPU, or
+    /// one older than our oldest target.
+    pub fn open(ordinal: u32) -> Result<Cuda> {
+        use sys::CUdevice_attribute::{
+            CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN as MAX_SHARED,
+            CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as MULTIPROCESSORS,
+        };
+        let probe = probe()?;
+        let count = probe.gpus.len();
+        let gpu = probe.gpus.into_iter().find(|gpu| gpu.ordinal == ordinal);
+        let gpu = gpu.ok_or_else(|| DriverError::Unavailable {
+            reason: format!("GPU {ordinal} was asked for, the driver lists {count}"),
+        })?;
+        let (major, minor) = gpu.compute_capability;
+        let target = gpu.target.ok_or_else(|| DriverError::Unavailable {
+            reason: format!(
+                "{} has compute capability {major}.{minor}, 7.5 or newer is needed",
+                gpu.name
+            ),
+        })?;
+        let device = probe::device(ordinal)?;
+        let facts = DeviceFacts {
+            name: gpu.name,
+            compute_capability: gpu.compute_capability,
+            target,
+            memory_bytes: gpu.memory_bytes,
+            multiprocessors: probe::attribute(device, MULTIPROCESSORS)?,
+            max_shared_bytes: probe::attribute(device, MAX_SHARED)?,
+        };
+        let mut context = std::ptr::null_mut();
+        // SAFETY: the pointer is valid for one handle; released in `drop`.
+        check("cuDevicePrimaryCtxRetain", unsafe {
+            sys::cuDevicePrimaryCtxRetain(&mut context, device)
+        })?;
+        let mut cuda = Cuda {
+            facts,
+            device,
+            stream: std::ptr::null_mut(),
+            handles: RefCell::new(Handles::default()),
+        };
+        // SAFETY: the context is retained.
+        check("cuCtxSetCurrent", unsafe { sys::cuCtxSetCurrent(context) })?;
+        let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
+        // SAFETY: the pointer is valid for one handle; destroyed in `drop`.
+        check("cuStreamCreate", unsafe {
+            sys::cuStreamCreate(&mut cuda.stream, flags)
+        })?;
+        Ok(cuda)
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: both pointers are valid for one usize.
+        let result = unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) };
+        // Only for the text of another error: where even this fails, that one is the news.
+        check("cuMemGetInfo_v2", result).map_or(0, |()| free as u64)
+    }
+}
+
+impl Driver for Cuda {
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<DevicePtr> {
+        let mut ptr = 0;
+        // SAFETY: the pointer is valid for one address; CUDA refuses a size of 0.
+        let result = unsafe { sys::cuMemAlloc_v2(&mut ptr, bytes.max(1)) };
+        if result == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+            return Err(DriverError::OutOfMemory {
+                asked: bytes as u64,
+                free: self.free_bytes(),
+            });
+        }
+        check("cuMemAlloc_v2", result)?;
+        Ok(DevicePtr(ptr))
+    }
+
+    fn free(&self, ptr: DevicePtr) -> Result<()> {
+        // SAFETY: an address that is not an allocation is an error code.
+        check("cuMemFree_v2", unsafe { sys::cuMemFree_v2(ptr.0) })
+    }
+
+    fn copy_in(&self, to: DevicePtr, bytes: &[u8]) -> Result<()> {
+        // SAFETY: the slice is valid for its length, and pageable memory has been read when the call returns.
+        check("cuMemcpyHtoDAsync_v2", unsafe {
+            sys::cuMemcpyHtoDAsync_v2(to.0, bytes.as_ptr().cast(), bytes.len(), self.stream)
+        })
+    }
+
+    fn copy_out(&self, from: DevicePtr, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: the slice is valid for its length and borrowed until the stream has been waited for below.
+        let queued = unsafe {
+            sys::cuMemcpyDtoHAsync_v2(bytes.as_mut_ptr().cast(), from.0, bytes.len(), self.stream)
+        };
+        let waited = self.synchronize();
+        check("cuMemcpyDtoHAsync_v2", queued)?;
+        waited
+    }
+
+    fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
+        // SAFETY: writes device memory only.
+        check("cuMemsetD8Async", unsafe {
+            sys::cuMemsetD8Async(to.0, byte, len, self.stream)
+        })
+    }
+
+    fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
+        let (major, minor) = self.facts.compute_capability;
+        let module = load(image, image.target.cubin_runs_on(major, minor))?;
+        Ok(self.handles.borrow_mut().add_module(module))
+    }
+
+    fn function(&self, module: ModuleId, name: &str) -> Result<Option<FunctionId>> {
+        let unknown = || DriverError::Unknown {
+            what: "module",
+            value: u64::from(module.0),
+        };
+        let handle = self.handles.borrow().module(module).ok_or_else(unknown)?;
+        let c_name = CString::new(name).map_err(|_| DriverError::Launch {
+            kernel: name.to_string(),
+            reason: "a kernel's name holds no zero byte".into(),
+        })?;
+        let mut function = std::ptr::null_mut();
+        // SAFETY: the module is loaded and the name ends with a zero.
+        let result = unsafe { sys::cuModuleGetFunction(&mut function, handle, c_name.as_ptr()) };
+        if result == sys::CUresult::CUDA_ERROR_NOT_FOUND {
+            return Ok(None);
+        }
+        check("cuModuleGetFunction", result)?;
+        Ok(Some(self.handles.borrow_mut().add_function(function)))
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<()> {
+        let function = self.handles.borrow().prepared(launch)?;
+        let mut pointers = params(launch);
+        let [grid, block] = [launch.geometry.grid, launch.geometry.block];
+        // SAFETY: the parameters match the kernel's list: the generated stubs are checked against it when they are
+        // built. The driver copies them before it returns.
+        check("cuLaunchKernel", unsafe {
+            sys::cuLaunchKernel(
+                function,
+                grid[0],
+                grid[1],
+                grid[2],
+                block[0],
+                block[1],
+                block[2],
+                launch.geometry.shared_bytes,
+                self.stream,
+                pointers.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        })
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        // SAFETY: the stream is alive.
+        check("cuStreamSynchronize", unsafe {
+            sys::cuStreamSynchronize(self.stream)
+        })
+    }
+
+    fn event(&self) -> Result<EventId> {
+        let mut event = std::ptr::null_mut();
+        // SAFETY: the pointer is valid for one handle; destroyed with the tables.
+        check("cuEventCreate", unsafe {
+            sys::cuEventCreate(&mut event, 0)
+        })?;
+        Ok(self.handles.borrow_mut().add_event(event))
+    }
+
+    fn record(&self, event: EventId) -> Result<()> {
+        let event = self.handles.borrow().event(event)?;
+        // SAFETY: both handles are alive.
+        check("cuEventRecord", unsafe {
+            sys::cuEventRecord(event, self.stream)
+        })
+    }
+
+    fn elapsed_ms(&self, start: EventId, end: EventId) -> Result<f32> {
+        let [start, end] = {
+            let handles = self.handles.borrow();
+            [handles.event(start)?, handles.event(end)?]
+        };
+        // SAFETY: the event is alive.
+        check("cuEventSynchronize", unsafe {
+            sys::cuEventSynchronize(end)
+        })?;
+        let mut milliseconds = 0.0;
+        // SAFETY: the pointer is valid for one f32.
+        check("cuEventElapsedTime", unsafe {
+            sys::cuEventElapsedTime(&mut milliseconds, start, end)
+        })?;
+        Ok(milliseconds)
+    }
+
+    fn sequence(&self, launches: &[Launch]) -> Result<SequenceId> {
+        let nodes = {
+            let handles = self.handles.borrow();
+            let node = |launch| Ok((handles.prepared(launch)?, launch));
+            launches.iter().map(node).collect::<Result<Vec<_>>>()?
+        };
+        let sequence = Sequence::new(&nodes)?;
+        Ok(self.handles.borrow_mut().add_sequence(sequence))
+    }
+
+    fn replay(&self, sequence: SequenceId) -> Result<()> {
+        self.handles
+            .borrow()
+            .sequence(sequence)?
+            .launch(self.stream)
+    }
+}
+
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // Modules, events and graphs go before the stream and the context they belong to.
+        self.handles.borrow_mut().clear();
+        // SAFETY: the stream is ours, destroyed once; the context was retained once. A failure leaves nothing to do.
+        unsafe {
+            if !self.stream.is_null() {
+                sys::cuStreamDestroy_v2(self.stream);
+            }
+            sys::cuDevicePrimaryCtxRelease_v2(self.device);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Is there a GPU, and a driver that is new enough? Everything is asked before a weight is read, and each answer says
+//! what to do.
+//!
+//! cudarc panics where the library or a symbol is missing, so both are looked for here first.
+
+use cudarc::driver::sys;
+
+use super::call::check;
+use crate::driver::{DriverError, Result, Target};
+
+/// The CUDA version that driver 525 brings, as `cuDriverGetVersion` counts.
+const MIN_CUDA: i32 = 12_000;
+/// The oldest driver series that accepts the embedded code, for messages.
+pub const MIN_DRIVER: u32 = 525;
+
+/// Every function of the driver that [`super::Cuda`] calls.
+const SYMBOLS: &[&str] = &[
+    "cuCtxSetCurrent",
+    "cuDeviceGet",
+    "cuDeviceGetAttribute",
+    "cuDeviceGetCount",
+    "cuDeviceGetName",
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuDevicePrimaryCtxRetain",
+    "cuDeviceTotalMem_v2",
+    "cuDriverGetVersion",
+    "cuEventCreate",
+    "cuEventDestroy_v2",
+    "cuEventElapsedTime",
+    "cuEventRecord",
+    "cuEventSynchronize",
+    "cuFuncSetAttribute",
+    "cuGetErrorName",
+    "cuGetErrorString",
+    "cuGraphAddKernelNode_v2",
+    "cuGraphCreate",
+    "cuGraphDestroy",
+    "cuGraphExecDestroy",
+    "cuGraphInstantiateWithFlags",
+    "cuGraphLaunch",
+    "cuInit",
+    "cuLaunchKernel",
+    "cuMemAlloc_v2",
+    "cuMemFree_v2",
+    "cuMemGetInfo_v2",
+    "cuMemcpyDtoHAsync_v2",
+    "cuMemcpyHtoDAsync_v2",
+    "cuMemsetD8Async",
+    "cuModuleGetFunction",
+    "cuModuleLoadDataEx",
+    "cuModuleUnload",
+    "cuStreamCreate",
+    "cuStreamDestroy_v2",
+    "cuStreamSynchronize",
+];
+
+/// A GPU that the driver lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// Its number.
+    pub ordinal: u32,
+    /// Its name.
+    pub name: String,
+    /// Compute capability.
+    pub compute_capability: (u32, u32),
+    /// Bytes of its memory.
+    pub memory_bytes: u64,
+    /// The code it runs, where any of ours runs on it.
+    pub target: Option<Target>,
+}
+
+impl Gpu {
+    /// Whether an embedded cubin runs on it; otherwise PTX is compiled once at load.
+    pub fn has_cubin(&self) -> bool {
+        let (major, minor) = self.compute_capability;
+        self.target
+            .is_some_and(|target| target.cubin_runs_on(major, minor))
+    }
+}
+
+/// What the driver says of itself and its GPUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The newest CUDA version the driver speaks: 12040 is 12.4.
+    pub cuda_version: i32,
+    /// Its GPUs.
+    pub gpus: Vec<Gpu>,
+}
+
+fn unavailable(reason: String) -> DriverError {
+    DriverError::Unavailable { reason }
+}
+
+/// The driver library, its symbols and its version. Nothing of CUDA may be called before this has passed.
+fn library() -> Result<i32> {
+    // SAFETY: opens a shared library by its well-known name; its initialisers are the CUDA driver's own.
+    if !unsafe { sys::is_culib_present() } {
+        let reason = format!(
+            "libcuda.so.1 was not found; install the NVIDIA driver, {MIN_DRIVER} or newer, or run on the CPU"
+        );
+        return Err(unavailable(reason));
+    }
+    // SAFETY: the library is present, so this does not panic; it is loaded once and never unloaded.
+    let library = unsafe { sys::culib() };
+    let missing = SYMBOLS.iter().find(|symbol| {
+        // SAFETY: the symbol is only looked up, never called through this type.
+        unsafe { library.get::<*const ()>(symbol.as_bytes()) }.is_err()
+    });
+    if let Some(symbol) = missing {
+        let reason = format!(
+            "libcuda.so.1 has no {symbol}: the NVIDIA driver is too old, {MIN_DRIVER} or newer is needed"
+        );
+        return Err(unavailable(reason));
+    }
+    let mut version = 0;
+    // SAFETY: the symbol exists; the pointer is valid for one i32.
+    check("cuDriverGetVersion", unsafe {
+        sys::cuDriverGetVersion(&mut version)
+    })?;
+    if version < MIN_CUDA {
+        let (major, minor) = (version / 1000, version % 1000 / 10);
+        let reason = format!(
+            "the NVIDIA driver speaks CUDA {major}.{minor}, 12.0 is needed: install driver {MIN_DRIVER} or newer"
+        );
+        return Err(unavailable(reason));
+    }
+    Ok(version)
+}
+
+/// Initialises the driver and lists its GPUs.
+pub fn probe() -> Result<Probe> {
+    let cuda_version = library()?;
+    // SAFETY: the library was checked; flags must be 0.
+    check("cuInit", unsafe { sys::cuInit(0) })?;
+    let mut count = 0;
+    // SAFETY: the pointer is valid for one i32.
+    check("cuDeviceGetCount", unsafe {
+        sys::cuDeviceGetCount(&mut count)
+    })?;
+    let gpus = (0..count.unsigned_abs())
+        .map(gpu)
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Probe { cuda_version, gpus })
+}
+
+/// The device handle of GPU `ordinal`.
+pub(super) fn device(ordinal: u32) -> Result<sys::CUdevice> {
+    let mut device = 0;
+    // SAFETY: the pointer is valid for one device handle; an ordinal out of range is an error code.
+    check("cuDeviceGet", unsafe {
+        sys::cuDeviceGet(&mut device, ordinal as i32)
+    })?;
+    Ok(device)
+}
+
+/// An attribute of a GPU.
+pub(super) fn attribute(device: sys::CUdevice, attribute: sys::CUdevice_attribute) -> Result<u32> {
+    let mut value = 0;
+    // SAFETY: the pointer is valid for one i32.
+    check("cuDeviceGetAttribute", unsafe {
+        sys::cuDeviceGetAttribute(&mut value, attribute, device)
+    })?;
+    Ok(value.unsigned_abs())
+}
+
+fn gpu(ordinal: u32) -> Result<Gpu> {
+    use sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR,
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
+    };
+    let device = device(ordinal)?;
+    let mut name = [0u8; 256];
+    // SAFETY: the buffer has the length given with it; the driver ends the name with a zero inside it.
+    check("cuDeviceGetName", unsafe {
+        sys::cuDeviceGetName(name.as_mut_ptr().cast(), name.len() as i32, device)
+    })?;
+    let mut bytes = 0;
+    // SAFETY: the pointer is valid for one usize.
+    check("cuDeviceTotalMem_v2", unsafe {
+        sys::cuDeviceTotalMem_v2(&mut bytes, device)
+    })?;
+    let (major, minor) = (attribute(device, MAJOR)?, attribute(device, MINOR)?);
+    let end = name
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(name.len());
+    Ok(Gpu {
+        ordinal,
+        name: String::from_utf8_lossy(&name[..end]).into_owned(),
+        compute_capability: (major, minor),
+        memory_bytes: bytes as u64,
+        target: Target::for_compute_capability(major, minor),
+    })
+}

@@ -1,0 +1,137 @@
+//! What a context holds: modules, functions, events and sequences by number, and how an image becomes a module.
+
+use std::ffi::{CString, c_void};
+
+use cudarc::driver::sys;
+
+use super::STATIC_SHARED_LIMIT;
+use super::call::check;
+use super::sequence::Sequence;
+use crate::driver::{
+    DriverError, EventId, FunctionId, Image, Launch, ModuleId, Result, SequenceId,
+};
+
+/// Bytes of the PTX compiler's complaints that are kept.
+const LOG_BYTES: usize = 8 << 10;
+
+/// Handles by number.
+#[derive(Debug, Default)]
+pub(super) struct Handles {
+    modules: Vec<sys::CUmodule>,
+    functions: Vec<sys::CUfunction>,
+    events: Vec<sys::CUevent>,
+    sequences: Vec<Sequence>,
+}
+
+fn unknown(what: &'static str, value: u32) -> DriverError {
+    DriverError::Unknown {
+        what,
+        value: u64::from(value),
+    }
+}
+
+impl Handles {
+    pub(super) fn add_module(&mut self, module: sys::CUmodule) -> ModuleId {
+        self.modules.push(module);
+        ModuleId(self.modules.len() as u32 - 1)
+    }
+
+    pub(super) fn module(&self, id: ModuleId) -> Option<sys::CUmodule> {
+        self.modules.get(id.0 as usize).copied()
+    }
+
+    pub(super) fn add_function(&mut self, function: sys::CUfunction) -> FunctionId {
+        self.functions.push(function);
+        FunctionId(self.functions.len() as u32 - 1)
+    }
+
+    pub(super) fn add_event(&mut self, event: sys::CUevent) -> EventId {
+        self.events.push(event);
+        EventId(self.events.len() as u32 - 1)
+    }
+
+    pub(super) fn event(&self, id: EventId) -> Result<sys::CUevent> {
+        let event = self.events.get(id.0 as usize).copied();
+        event.ok_or_else(|| unknown("event", id.0))
+    }
+
+    pub(super) fn add_sequence(&mut self, sequence: Sequence) -> SequenceId {
+        self.sequences.push(sequence);
+        SequenceId(self.sequences.len() as u32 - 1)
+    }
+
+    pub(super) fn sequence(&self, id: SequenceId) -> Result<&Sequence> {
+        let sequence = self.sequences.get(id.0 as usize);
+        sequence.ok_or_else(|| unknown("sequence", id.0))
+    }
+
+    /// The function of a launch, ready for its dynamic shared memory.
+    pub(super) fn prepared(&self, launch: &Launch) -> Result<sys::CUfunction> {
+        use sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as SHARED;
+        let id = launch.function;
+        let function = self.functions.get(id.0 as usize).copied();
+        let function = function.ok_or_else(|| unknown("function", id.0))?;
+        let bytes = launch.geometry.shared_bytes;
+        if bytes > STATIC_SHARED_LIMIT {
+            // SAFETY: the function belongs to a loaded module; a size the device has not is an error code.
+            check("cuFuncSetAttribute", unsafe {
+                sys::cuFuncSetAttribute(function, SHARED, bytes as i32)
+            })?;
+        }
+        Ok(function)
+    }
+
+    /// Gives everything back.
+    pub(super) fn clear(&mut self) {
+        self.sequences.clear();
+        self.functions.clear();
+        // SAFETY: each handle is ours and destroyed once. A failure leaves nothing to do.
+        unsafe {
+            for event in self.events.drain(..) {
+                sys::cuEventDestroy_v2(event);
+            }
+            for module in self.modules.drain(..) {
+                sys::cuModuleUnload(module);
+            }
+        }
+    }
+}
+
+/// Loads an image: its cubin where the card runs it, otherwise its PTX, which the driver compiles now.
+pub(super) fn load(image: &Image<'_>, runs_cubin: bool) -> Result<sys::CUmodule> {
+    use sys::CUjit_option::{
+        CU_JIT_ERROR_LOG_BUFFER as LOG, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES as LOG_SIZE,
+    };
+    let refuse = |reason: String| DriverError::Module {
+        module: image.name.to_string(),
+        reason,
+    };
+    let ptx = CString::new(image.ptx).map_err(|_| refuse("the PTX holds a zero byte".into()))?;
+    let code: *const c_void = match image.cubin.filter(|_| runs_cubin) {
+        Some(cubin) => cubin.as_ptr().cast(),
+        None => ptx.as_ptr().cast(),
+    };
+    let mut log = vec![0u8; LOG_BYTES];
+    let mut options = [LOG, LOG_SIZE];
+    let mut values = [log.as_mut_ptr().cast::<c_void>(), LOG_BYTES as *mut c_void];
+    let mut module = std::ptr::null_mut();
+    // SAFETY: `code` is a whole cubin, whose header holds its length, or PTX that ends with a zero; the log buffer has
+    // the size given with it; all live until the call returns.
+    let result = unsafe {
+        sys::cuModuleLoadDataEx(
+            &mut module,
+            code,
+            options.len() as u32,
+            options.as_mut_ptr(),
+            values.as_mut_ptr(),
+        )
+    };
+    check("cuModuleLoadDataEx", result).map_err(|error| {
+        let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
+        match String::from_utf8_lossy(&log[..end]).trim() {
+            "" => refuse(error.to_string()),
+            words => refuse(format!("{error}: {words}")),
+        }
+    })?;
+    Ok(module)
+}
