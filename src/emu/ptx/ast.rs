@@ -17,6 +17,22 @@ pub struct Module {
     pub entries: Vec<Entry>,
 }
 
+impl Module {
+    /// File and line of the source that an instruction comes from: the innermost place in a `.cu` or `.cuh` file, since a
+    /// line in a header of the toolkit helps nobody; else the innermost place at all.
+    pub fn source(&self, instruction: &Instruction) -> Option<(&str, u32)> {
+        let places = instruction.loc.iter().chain(&instruction.call_sites);
+        let mut named = places.filter_map(|(number, line)| {
+            let file = self.files.iter().find(|(n, _)| n == number)?;
+            Some((file.1.as_str(), *line))
+        });
+        let first = named.clone().next();
+        named
+            .find(|(file, _)| file.ends_with(".cu") || file.ends_with(".cuh"))
+            .or(first)
+    }
+}
+
 /// A `.visible .entry`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -26,7 +42,8 @@ pub struct Entry {
     pub params: Vec<Param>,
     /// `.reg` declarations.
     pub registers: Vec<RegisterDecl>,
-    /// `.shared` and `.local` variables of the body.
+    /// `.shared` and `.local` variables of the body. Registers, variables and labels of a nested scope (inline assembly)
+    /// are named `N#name`, N the scope's number.
     pub variables: Vec<Variable>,
     /// The instructions in order.
     pub body: Vec<Instruction>,
@@ -34,6 +51,8 @@ pub struct Entry {
     pub labels: Vec<Label>,
     /// `.maxntid`, product of its dimensions.
     pub max_threads: Option<u32>,
+    /// `.reqntid`: the only CTA shape that may be launched.
+    pub required_threads: Option<[u32; 3]>,
     /// Line of the `.entry`.
     pub line: u32,
 }
@@ -229,6 +248,8 @@ pub struct Instruction {
     pub line: u32,
     /// `.loc` in force: file number and line. Inside inlined code it is the innermost place.
     pub loc: Option<(u32, u32)>,
+    /// Where inlined code was called, innermost first: file numbers and lines.
+    pub call_sites: Vec<(u32, u32)>,
     /// The text of the instruction without guard-leading white space, for reports.
     pub text: String,
 }
