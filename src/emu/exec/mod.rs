@@ -1,1 +1,3 @@
 //! Running decoded programs.
+
+pub mod mma;

@@ -1,0 +1,30 @@
+//! Tensor-core products, bit for bit: fragments as the lanes of a warp hold them in, results as they hold them out.
+//!
+//! Pure functions. The sums of floats follow the bit-accurate models of arXiv 2511.10909, which differ between generations;
+//! `tests/emu_mma.rs` holds them against vectors of the authors' own `mmasim`.
+
+mod factor;
+mod float;
+mod form;
+mod fragment;
+mod integer;
+mod ldmatrix;
+mod round;
+
+pub use form::{MmaForm, Shape};
+pub use ldmatrix::ldmatrix;
+
+use crate::driver::Target;
+use crate::emu::ptx::Type;
+
+/// One 32-bit register over the lanes of a warp.
+pub type Row = [u32; 32];
+
+/// `d = a * b + c` of one warp. The slices hold as many rows as the form's `a_registers()` and its siblings say.
+pub fn mma(form: MmaForm, target: Target, a: &[Row], b: &[Row], c: &[Row], d: &mut [Row]) {
+    if form.d_type == Type::S32 {
+        integer::mma(form, a, b, c, d);
+    } else {
+        float::mma(form, target, a, b, c, d);
+    }
+}
