@@ -1,0 +1,74 @@
+// The token of the largest logit of each row, the lowest on a tie.
+//
+// Shapes: logits (rows, vocab), partial (rows, parts), tokens (rows); parts = ceil(vocab / 2048).
+// Grid: argmax_f32_partial (rows, parts), CTA of 256 threads over 2048 logits, so that one row of 151,936 occupies 75 CTAs;
+// argmax_f32_merge (rows), one warp. 256 bytes of shared memory.
+// Numerics: a logit and its token are one 64-bit key, so the largest key is the answer in whatever order keys are compared.
+// As on the CPU, a row that no token can be drawn from is refused, not guessed: NaN or +inf anywhere, or no finite logit, gives
+// token 4294967295, which the host takes for an error.
+// Bound: memory. A logit is read once; the partial keys are 1/1024 of that.
+
+#include "common/reduce.cuh"
+#include "common/vec.cuh"
+
+namespace {
+
+constexpr uint32_t THREADS = 256;
+constexpr uint32_t PART = 2048;
+
+// Unsigned numbers in the order of the floats: -inf lowest, then +inf, then NaN.
+constexpr uint32_t NEGATIVE_INFINITY = 0x007fffffu;
+constexpr uint32_t POSITIVE_INFINITY = 0xff800000u;
+constexpr uint32_t NOT_A_NUMBER = 0xffffffffu;
+constexpr uint32_t NO_TOKEN = 0xffffffffu;
+
+__device__ uint32_t ordered(float logit) {
+  if (isnan(logit)) return NOT_A_NUMBER;
+  // The sum makes one zero of two.
+  const uint32_t bits = __float_as_uint(logit + 0.0f);
+  return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+// Greater for a larger logit, and of equal logits for the lower token.
+__device__ uint64_t key_of(float logit, uint32_t token) {
+  return static_cast<uint64_t>(ordered(logit)) << 32 | ~token;
+}
+
+__device__ uint32_t token_of(uint64_t key) {
+  const uint32_t order = key >> 32;
+  return order > NEGATIVE_INFINITY && order < POSITIVE_INFINITY ? ~static_cast<uint32_t>(key) : NO_TOKEN;
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(256) argmax_f32_partial(
+    const float* __restrict__ logits,  // (rows, vocab)
+    uint64_t* __restrict__ partial,    // (rows, parts)
+    uint32_t vocab) {
+  const float* row = logits + static_cast<size_t>(blockIdx.x) * vocab;
+  uint64_t best = qwarp::Max::identity();
+#pragma unroll
+  for (uint32_t first = 0; first < PART; first += THREADS * qwarp::VEC) {
+    const uint32_t i = blockIdx.y * PART + first + threadIdx.x * qwarp::VEC;
+    if (i >= vocab) break;
+    const float4 v = qwarp::load4(row, i, vocab);
+    const float at[qwarp::VEC] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+    for (uint32_t k = 0; k < qwarp::VEC; ++k) {
+      if (i + k < vocab) best = qwarp::Max::combine(best, key_of(at[k], i + k));
+    }
+  }
+  best = qwarp::block_reduce<qwarp::Max>(best);
+  if (threadIdx.x == 0) partial[static_cast<size_t>(blockIdx.x) * gridDim.y + blockIdx.y] = best;
+}
+
+extern "C" __global__ void __launch_bounds__(32) argmax_f32_merge(
+    const uint64_t* __restrict__ partial,  // (rows, parts)
+    uint32_t* __restrict__ tokens,         // (rows)
+    uint32_t parts) {
+  const uint64_t* row = partial + static_cast<size_t>(blockIdx.x) * parts;
+  uint64_t best = qwarp::Max::identity();
+  for (uint32_t part = threadIdx.x; part < parts; part += qwarp::WARP) best = qwarp::Max::combine(best, row[part]);
+  best = qwarp::warp_reduce<qwarp::Max>(best);
+  if (threadIdx.x == 0) tokens[blockIdx.x] = token_of(best);
+}

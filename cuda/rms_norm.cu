@@ -1,0 +1,106 @@
+// RMSNorm, alone or with the residual sum before it: x += delta; out = x / sqrt(mean(x^2) + eps) * weight.
+//
+// Shapes: x, delta (rows, n), weight (n), out (rows, n).
+// Grid: (rows); CTA of ceil(n / 4) threads rounded up to whole warps, at most 1024, so n alone decides it. 256 bytes of
+// shared memory at most.
+// Numerics: f32. Thread t adds the squares of elements 4 t .. 4 t + 4, then those 4 * CTA further on, each by a fused
+// multiply-add; then the butterfly of reduce.cuh. The order depends on n alone. Square root and division are correctly
+// rounded, so the bits are the same on every card.
+// Bound: memory. x and weight are read once and out is written once (the sum also reads delta and writes x). A thread keeps
+// its first four elements; rows over 4096 elements are read a second time, from the first-level cache.
+
+#include "common/reduce.cuh"
+#include "common/vec.cuh"
+
+namespace {
+
+__device__ float square_sum(float4 v, float sum) {
+  return fmaf(v.w, v.w, fmaf(v.z, v.z, fmaf(v.y, v.y, fmaf(v.x, v.x, sum))));
+}
+
+__device__ float4 sum4(float4 a, float4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
+
+__device__ float4 scale4(float4 v, float scale, float4 weight) {
+  return {v.x * scale * weight.x, v.y * scale * weight.y, v.z * scale * weight.z, v.w * scale * weight.w};
+}
+
+// Normalises the row that `load(i)` gives four elements of. `load` is asked once for each i in the first pass, and for all
+// but a thread's first again in the second.
+template <typename T, typename First, typename Again>
+__device__ void rms_norm(First load, Again again, const float* weight, T* out, uint32_t n, float eps) {
+  const uint32_t start = threadIdx.x * qwarp::VEC, stride = blockDim.x * qwarp::VEC;
+  float4 first = {};
+  float sum = 0.0f;
+  if (start < n) {
+    first = load(start);
+    sum = square_sum(first, sum);
+  }
+  for (uint32_t i = start + stride; i < n; i += stride) sum = square_sum(load(i), sum);
+  const float mean = qwarp::block_reduce<qwarp::Sum>(sum) / static_cast<float>(n);
+  const float scale = 1.0f / sqrtf(mean + eps);
+  for (uint32_t i = start; i < n; i += stride) {
+    const float4 v = i == start ? first : again(i);
+    qwarp::store4(out, i, n, scale4(v, scale, qwarp::load4(weight, i, n)));
+  }
+}
+
+template <typename T>
+__device__ void norm_row(const float* x, const float* weight, T* out, uint32_t n, float eps) {
+  const size_t row = static_cast<size_t>(blockIdx.x) * n;
+  const auto load = [&](uint32_t i) { return qwarp::load4(x + row, i, n); };
+  rms_norm(load, load, weight, out + row, n, eps);
+}
+
+template <typename T>
+__device__ void add_norm_row(float* x, const float* delta, const float* weight, T* out, uint32_t n, float eps) {
+  const size_t row = static_cast<size_t>(blockIdx.x) * n;
+  const auto again = [&](uint32_t i) { return qwarp::load4(x + row, i, n); };
+  const auto load = [&](uint32_t i) {
+    const float4 v = sum4(again(i), qwarp::load4(delta + row, i, n));
+    qwarp::store4(x + row, i, n, v);
+    return v;
+  };
+  rms_norm(load, again, weight, out + row, n, eps);
+}
+
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(1024) rms_norm_f16(
+    const float* __restrict__ x,       // (rows, n)
+    const float* __restrict__ weight,  // (n)
+    __half* __restrict__ out,          // (rows, n)
+    uint32_t n,
+    float eps) {
+  norm_row(x, weight, out, n, eps);
+}
+
+extern "C" __global__ void __launch_bounds__(1024) add_rms_norm_f16(
+    float* __restrict__ x,             // inout (rows, n)
+    const float* __restrict__ delta,   // (rows, n)
+    const float* __restrict__ weight,  // (n)
+    __half* __restrict__ out,          // (rows, n)
+    uint32_t n,
+    float eps) {
+  add_norm_row(x, delta, weight, out, n, eps);
+}
+
+#if __CUDA_ARCH__ >= 800
+extern "C" __global__ void __launch_bounds__(1024) rms_norm_bf16(
+    const float* __restrict__ x,       // (rows, n)
+    const float* __restrict__ weight,  // (n)
+    __nv_bfloat16* __restrict__ out,   // (rows, n)
+    uint32_t n,
+    float eps) {
+  norm_row(x, weight, out, n, eps);
+}
+
+extern "C" __global__ void __launch_bounds__(1024) add_rms_norm_bf16(
+    float* __restrict__ x,             // inout (rows, n)
+    const float* __restrict__ delta,   // (rows, n)
+    const float* __restrict__ weight,  // (n)
+    __nv_bfloat16* __restrict__ out,   // (rows, n)
+    uint32_t n,
+    float eps) {
+  add_norm_row(x, delta, weight, out, n, eps);
+}
+#endif
