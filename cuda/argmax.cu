@@ -1,8 +1,9 @@
 // The token of the largest logit of each row, the lowest on a tie.
 //
-// Shapes: logits (rows, vocab), partial (rows, parts), tokens (rows); parts = ceil(vocab / 2048).
-// Grid: argmax_f32_partial (rows, parts), CTA of 256 threads over 2048 logits, so that one row of 151,936 occupies 75 CTAs;
-// argmax_f32_merge (rows), one warp. 256 bytes of shared memory.
+// Shapes: logits (rows, vocab), partial (rows, parts), tokens (rows); any number of parts.
+// Grid: argmax_f32_partial (rows, parts), CTA of whole warps, 256 threads at most; the parts take turns along the row. The
+// launch code gives a part 2048 logits, so one row of 151,936 occupies 75 CTAs. argmax_f32_merge (rows), one warp. 256 bytes
+// of shared memory.
 // Numerics: a logit and its token are one 64-bit key, so the largest key is the answer in whatever order keys are compared.
 // As on the CPU, a row that no token can be drawn from is refused, not guessed: NaN or +inf anywhere, or no finite logit, gives
 // token 4294967295, which the host takes for an error.
@@ -13,9 +14,6 @@
 
 namespace {
 
-constexpr uint32_t THREADS = 256;
-constexpr uint32_t PART = 2048;
-
 // Unsigned numbers in the order of the floats: -inf lowest, then +inf, then NaN.
 constexpr uint32_t NEGATIVE_INFINITY = 0x007fffffu;
 constexpr uint32_t POSITIVE_INFINITY = 0xff800000u;
@@ -23,10 +21,10 @@ constexpr uint32_t NOT_A_NUMBER = 0xffffffffu;
 constexpr uint32_t NO_TOKEN = 0xffffffffu;
 
 __device__ uint32_t ordered(float logit) {
-  if (isnan(logit)) return NOT_A_NUMBER;
   // The sum makes one zero of two.
   const uint32_t bits = __float_as_uint(logit + 0.0f);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
+  const uint32_t order = bits >> 31 ? ~bits : bits | 0x80000000u;
+  return isnan(logit) ? NOT_A_NUMBER : order;
 }
 
 // Greater for a larger logit, and of equal logits for the lower token.
@@ -47,10 +45,8 @@ extern "C" __global__ void __launch_bounds__(256) argmax_f32_partial(
     uint32_t vocab) {
   const float* row = logits + static_cast<size_t>(blockIdx.x) * vocab;
   uint64_t best = qwarp::Max::identity();
-#pragma unroll
-  for (uint32_t first = 0; first < PART; first += THREADS * qwarp::VEC) {
-    const uint32_t i = blockIdx.y * PART + first + threadIdx.x * qwarp::VEC;
-    if (i >= vocab) break;
+  const uint32_t stride = gridDim.y * blockDim.x * qwarp::VEC;
+  for (uint32_t i = (blockIdx.y * blockDim.x + threadIdx.x) * qwarp::VEC; i < vocab; i += stride) {
     const float4 v = qwarp::load4(row, i, vocab);
     const float at[qwarp::VEC] = {v.x, v.y, v.z, v.w};
 #pragma unroll

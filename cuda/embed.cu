@@ -9,12 +9,10 @@
 
 namespace {
 
-constexpr uint32_t THREADS = 128;
-
 template <typename T>
 __device__ void embed(const uint32_t* token_ids, const T* table, float* out, uint32_t hidden) {
   const size_t token = blockIdx.x;
-  const uint32_t i = (blockIdx.y * THREADS + threadIdx.x) * qwarp::VEC;
+  const uint32_t i = (blockIdx.y * blockDim.x + threadIdx.x) * qwarp::VEC;
   if (i >= hidden) return;
   const size_t id = token_ids[token];
   qwarp::store4(out + token * hidden, i, hidden, qwarp::load4(table + id * hidden, i, hidden));

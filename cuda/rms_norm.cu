@@ -1,13 +1,13 @@
 // RMSNorm, alone or with the residual sum before it: x += delta; out = x / sqrt(mean(x^2) + eps) * weight.
 //
 // Shapes: x, delta (rows, n), weight (n), out (rows, n).
-// Grid: (rows); CTA of ceil(n / 4) threads rounded up to whole warps, at most 1024, so n alone decides it. 256 bytes of
-// shared memory at most.
+// Grid: (rows); CTA of ceil(n / 4) threads rounded up to whole warps, at most 1024, so n alone decides it. 128 bytes of
+// shared memory.
 // Numerics: f32. Thread t adds the squares of elements 4 t .. 4 t + 4, then those 4 * CTA further on, each by a fused
 // multiply-add; then the butterfly of reduce.cuh. The order depends on n alone. Square root and division are correctly
 // rounded, so the bits are the same on every card.
 // Bound: memory. x and weight are read once and out is written once (the sum also reads delta and writes x). A thread keeps
-// its first four elements; rows over 4096 elements are read a second time, from the first-level cache.
+// its first four elements; what a row has beyond 4096 is read a second time, from the first-level cache.
 
 #include "common/reduce.cuh"
 #include "common/vec.cuh"
@@ -24,23 +24,24 @@ __device__ float4 scale4(float4 v, float scale, float4 weight) {
   return {v.x * scale * weight.x, v.y * scale * weight.y, v.z * scale * weight.z, v.w * scale * weight.w};
 }
 
-// Normalises the row that `load(i)` gives four elements of. `load` is asked once for each i in the first pass, and for all
-// but a thread's first again in the second.
-template <typename T, typename First, typename Again>
-__device__ void rms_norm(First load, Again again, const float* weight, T* out, uint32_t n, float eps) {
+// Normalises one row. `load(i)` gives its elements i .. i+4 in the first pass, once for each i; `again(i)` those that the
+// thread has not kept, in the second.
+template <typename T, typename Load, typename Again>
+__device__ void rms_norm(Load load, Again again, const float* weight, T* out, uint32_t n, float eps) {
   const uint32_t start = threadIdx.x * qwarp::VEC, stride = blockDim.x * qwarp::VEC;
-  float4 first = {};
-  float sum = 0.0f;
+  float4 first = {}, first_weight = {};
   if (start < n) {
     first = load(start);
-    sum = square_sum(first, sum);
+    // Asked for before the barrier, so that both waits overlap.
+    first_weight = qwarp::load4(weight, start, n);
   }
+  float sum = square_sum(first, 0.0f);
   for (uint32_t i = start + stride; i < n; i += stride) sum = square_sum(load(i), sum);
   const float mean = qwarp::block_reduce<qwarp::Sum>(sum) / static_cast<float>(n);
   const float scale = 1.0f / sqrtf(mean + eps);
-  for (uint32_t i = start; i < n; i += stride) {
-    const float4 v = i == start ? first : again(i);
-    qwarp::store4(out, i, n, scale4(v, scale, qwarp::load4(weight, i, n)));
+  if (start < n) qwarp::store4(out, start, n, scale4(first, scale, first_weight));
+  for (uint32_t i = start + stride; i < n; i += stride) {
+    qwarp::store4(out, i, n, scale4(again(i), scale, qwarp::load4(weight, i, n)));
   }
 }
 

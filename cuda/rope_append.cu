@@ -14,8 +14,6 @@
 
 namespace {
 
-constexpr uint32_t THREADS = 128;
-
 struct Shape {
   uint32_t q_heads, kv_heads, dim;
 };
@@ -35,7 +33,7 @@ __device__ void rope_append(const float* qkv, const float* bias, const float* co
   const uint32_t half = shape.dim / 2, heads = shape.q_heads + 2 * shape.kv_heads;
   const uint32_t items = (half + qwarp::VEC - 1) / qwarp::VEC;
   const size_t token = blockIdx.x;
-  const uint32_t item = blockIdx.y * THREADS + threadIdx.x;
+  const uint32_t item = blockIdx.y * blockDim.x + threadIdx.x;
   if (item >= items * heads) return;
   const uint32_t head = item / items, i = item % items * qwarp::VEC;
 

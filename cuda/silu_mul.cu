@@ -12,14 +12,12 @@
 
 namespace {
 
-constexpr uint32_t THREADS = 128;
-
 __device__ float silu(float x) { return x / (1.0f + qwarp::exp_exact(0.0f - x)); }
 
 template <typename T>
 __device__ void silu_mul(const float* gate_up, T* out, uint32_t n) {
   const size_t row = blockIdx.x;
-  const uint32_t i = (blockIdx.y * THREADS + threadIdx.x) * qwarp::VEC;
+  const uint32_t i = (blockIdx.y * blockDim.x + threadIdx.x) * qwarp::VEC;
   if (i >= n) return;
   const float* gates = gate_up + row * 2 * n;
   const float4 gate = qwarp::load4(gates, i, n), up = qwarp::load4(gates + n, i, n);
