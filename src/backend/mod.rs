@@ -1,6 +1,7 @@
 //! Running a plan. `Backend` is the seam between the engine and whatever computes: CPU threads today, a GPU later.
 
 pub mod cpu;
+pub mod gpu;
 pub mod rng;
 pub mod sampling;
 

@@ -1,0 +1,189 @@
+//! One kernel file for one target: CUDA to PTX to cubin, or what an earlier build left of the same text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::ptx::{PtxEntry, entries, lower_version, pin_rounding, relative_files};
+use super::resources::{Usage, usages};
+use super::toolkit::{Tool, run};
+
+/// A target and the PTX ISA version that its instructions need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// As in `compute_75`.
+    pub number: u32,
+    /// Its name in `qwarp::driver::Target`.
+    pub variant: &'static str,
+    /// The version that the PTX states at most.
+    pub isa: (u32, u32),
+}
+
+/// Every target, oldest first, as in `qwarp::driver::Target::ALL`.
+pub const TARGETS: [Target; 3] = [
+    Target {
+        number: 75,
+        variant: "Sm75",
+        isa: (7, 0),
+    },
+    Target {
+        number: 80,
+        variant: "Sm80",
+        isa: (7, 4),
+    },
+    Target {
+        number: 90,
+        variant: "Sm90",
+        isa: (7, 8),
+    },
+];
+
+/// All of these are defaults; they are written out because they decide bits.
+const MATH: [&str; 4] = [
+    "-ftz=false",
+    "-prec-div=true",
+    "-prec-sqrt=true",
+    "-fmad=true",
+];
+/// A person's defaults for nvcc must not reach what is shipped.
+const FLAG_VARIABLES: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
+/// Raised when the steps after nvcc change, so that older results are made again.
+const FORMAT: u32 = 1;
+
+/// What to compile with and where to.
+#[derive(Debug)]
+pub struct Compiler<'a> {
+    /// The repository.
+    pub root: &'a Path,
+    /// Where results go.
+    pub out: &'a Path,
+    /// CUDA to PTX.
+    pub nvcc: &'a Tool,
+    /// PTX to cubin.
+    pub ptxas: Option<&'a Tool>,
+}
+
+/// A kernel file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name without the extension.
+    pub name: String,
+    /// Its path from the root, such as `cuda/rms_norm.cu`.
+    pub path: String,
+    /// It and the headers that it includes, with their texts.
+    pub texts: Vec<(PathBuf, String)>,
+}
+
+/// What one file became for one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// Name of the PTX file in the output folder.
+    pub ptx: String,
+    /// Name of the cubin beside it, where there is one.
+    pub cubin: Option<String>,
+    /// The kernels in it.
+    pub entries: Vec<PtxEntry>,
+    /// What ptxas said of each kernel.
+    pub usages: Vec<Usage>,
+    /// What nvcc warned of.
+    pub warnings: String,
+}
+
+impl Compiler<'_> {
+    /// Compiles `source` for `target`, unless an earlier build did so from the same text with the same tools.
+    pub fn build(&self, source: &Source, target: Target) -> Result<Built, String> {
+        let stem = format!("{}.sm_{}", source.name, target.number);
+        let key = self.key(source, target);
+        let key_file = self.out.join(format!("{stem}.key"));
+        if fs::read_to_string(&key_file).is_ok_and(|old| old == key) {
+            return self.result(&stem, String::new());
+        }
+        // Without its key, whatever a cut build leaves is made again.
+        if key_file.exists() {
+            fs::remove_file(&key_file).map_err(|e| failed(&key_file, &e))?;
+        }
+        let warnings = self.ptx(source, target, &stem)?;
+        self.cubin(target, &stem)
+            .map_err(|e| format!("{}: {e}", source.path))?;
+        self.write(&key_file, &key)?;
+        self.result(&stem, warnings)
+    }
+
+    /// Everything that the result depends on.
+    fn key(&self, source: &Source, target: Target) -> String {
+        let ptxas = self.ptxas.map_or("none", |tool| tool.text.as_str());
+        let mut key = format!(
+            "{FORMAT}\n{}\n{ptxas}\n{target:?}\n{:?}\n{}\n",
+            self.nvcc.text,
+            MATH,
+            self.root.display()
+        );
+        for (path, text) in &source.texts {
+            key += &format!("{}\n{text}\n", path.display());
+        }
+        key
+    }
+
+    fn ptx(&self, source: &Source, target: Target, stem: &str) -> Result<String, String> {
+        let path = self.out.join(format!("{stem}.ptx"));
+        let mut nvcc = Command::new(&self.nvcc.path);
+        nvcc.current_dir(self.root)
+            .args(["--ptx", "-std=c++17", "-O3", "-lineinfo"])
+            .args(MATH)
+            .arg(format!("-arch=compute_{}", target.number))
+            .arg(&source.path)
+            .arg("-o")
+            .arg(&path);
+        for variable in FLAG_VARIABLES {
+            nvcc.env_remove(variable);
+        }
+        let (_, warnings) = run(&mut nvcc).map_err(|e| format!("{}: {e}", source.path))?;
+        let text = fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
+        let text = lower_version(&text, target.isa).map_err(|e| format!("{}: {e}", source.path))?;
+        let text = pin_rounding(&relative_files(&text, &self.root.to_string_lossy()));
+        self.write(&path, &text)?;
+        Ok(warnings)
+    }
+
+    fn cubin(&self, target: Target, stem: &str) -> Result<(), String> {
+        let Some(tool) = self.ptxas else {
+            return Ok(());
+        };
+        let mut ptxas = Command::new(&tool.path);
+        // In the output folder by bare names: what ptxas writes down of its input names no folder of this machine.
+        ptxas
+            .current_dir(self.out)
+            .args(["-v", "-O3", "-lineinfo"])
+            .arg(format!("-arch=sm_{}", target.number))
+            .arg(format!("{stem}.ptx"))
+            .args(["-o", &format!("{stem}.cubin")]);
+        let (_, log) = run(&mut ptxas)?;
+        self.write(&self.out.join(format!("{stem}.log")), &log)
+    }
+
+    fn result(&self, stem: &str, warnings: String) -> Result<Built, String> {
+        let ptx = format!("{stem}.ptx");
+        let path = self.out.join(&ptx);
+        let text = fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
+        let mut usages_of = Vec::new();
+        if self.ptxas.is_some() {
+            let log = self.out.join(format!("{stem}.log"));
+            usages_of = usages(&fs::read_to_string(&log).map_err(|e| failed(&log, &e))?)?;
+        }
+        Ok(Built {
+            ptx,
+            cubin: self.ptxas.map(|_| format!("{stem}.cubin")),
+            entries: entries(&text)?,
+            usages: usages_of,
+            warnings,
+        })
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<(), String> {
+        fs::write(path, text).map_err(|e| failed(path, &e))
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {error}", path.display())
+}

@@ -1,0 +1,118 @@
+//! The kernels that build.rs embedded, and their launch stubs, one method of [`Kernels`] for each.
+
+use crate::driver::{self, Args, Driver, DriverError, FunctionId, Geometry, Image, Launch, Target};
+
+include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+
+/// What ptxas gave a kernel on one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// Registers of a thread.
+    pub registers: u32,
+    /// Static shared memory of a CTA in bytes.
+    pub shared_bytes: u32,
+    /// Bytes of a thread that did not fit into registers, stored and loaded.
+    pub spill_bytes: u32,
+}
+
+/// A kernel and where it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryFacts {
+    /// Its name.
+    pub name: &'static str,
+    /// The image that holds it.
+    pub file: &'static str,
+    /// Most threads of a CTA, where the kernel states them.
+    pub launch_bounds: Option<u32>,
+    /// The targets that have it, oldest first; resources where a cubin was made.
+    pub built: &'static [(Target, Option<Resources>)],
+}
+
+impl EntryFacts {
+    /// Whether `target` has it.
+    pub fn exists_on(&self, target: Target) -> bool {
+        self.built.iter().any(|(built, _)| *built == target)
+    }
+
+    /// What it uses on `target`.
+    pub fn resources(&self, target: Target) -> Option<Resources> {
+        let built = self.built.iter().find(|(built, _)| *built == target);
+        built.and_then(|(_, resources)| *resources)
+    }
+}
+
+/// Why this build has no kernels and the one command that changes it; `None` where it has them.
+pub fn missing() -> Option<&'static str> {
+    MISSING
+}
+
+/// All kernels of a device's target, loaded.
+#[derive(Debug, Clone)]
+pub struct Kernels {
+    target: Target,
+    functions: [Option<FunctionId>; ENTRIES.len()],
+}
+
+impl Kernels {
+    /// Loads every image of the device's target.
+    pub fn load(driver: &dyn Driver) -> Result<Kernels, DriverError> {
+        Self::load_with(driver, &|_| None)
+    }
+
+    /// Loads every image of the device's target, with the PTX that `replace` gives in place of an image's own.
+    pub fn load_with(
+        driver: &dyn Driver,
+        replace: &dyn Fn(&Image<'static>) -> Option<String>,
+    ) -> Result<Kernels, DriverError> {
+        if let Some(reason) = missing() {
+            return Err(DriverError::Unavailable {
+                reason: reason.to_string(),
+            });
+        }
+        let target = driver.facts().target;
+        let mut functions = [None; ENTRIES.len()];
+        for image in IMAGES.iter().filter(|image| image.target == target) {
+            let replaced = replace(image);
+            let module = match &replaced {
+                Some(ptx) => driver.load_module(&Image {
+                    ptx,
+                    cubin: None,
+                    ..*image
+                })?,
+                None => driver.load_module(image)?,
+            };
+            for (function, entry) in functions.iter_mut().zip(ENTRIES) {
+                if entry.file == image.name {
+                    *function = driver.function(module, entry.name)?;
+                }
+            }
+        }
+        Ok(Kernels { target, functions })
+    }
+
+    /// The target whose images are loaded.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// A launch of kernel `entry` of [`ENTRIES`].
+    fn ready(&self, entry: usize, geometry: Geometry, args: Args) -> Result<Launch, DriverError> {
+        let Some(function) = self.functions[entry] else {
+            let facts = &ENTRIES[entry];
+            let on: Vec<String> = facts.built.iter().map(|(t, _)| t.to_string()).collect();
+            return Err(DriverError::Launch {
+                kernel: facts.name.to_string(),
+                reason: format!(
+                    "it does not exist on {}, only on {}",
+                    self.target,
+                    on.join(", ")
+                ),
+            });
+        };
+        Ok(Launch {
+            function,
+            geometry,
+            args,
+        })
+    }
+}
