@@ -38,12 +38,13 @@ pub const TARGETS: [Target; 3] = [
     },
 ];
 
-/// All of these are defaults; they are written out because they decide bits.
+/// They decide bits, so they are written out, defaults too. A product is fused with a sum only where the source says `fmaf`:
+/// then a kernel can follow the CPU's operations one by one.
 const MATH: [&str; 4] = [
     "-ftz=false",
     "-prec-div=true",
     "-prec-sqrt=true",
-    "-fmad=true",
+    "-fmad=false",
 ];
 /// A person's defaults for nvcc must not reach what is shipped.
 const FLAG_VARIABLES: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
