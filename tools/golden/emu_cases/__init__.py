@@ -4,6 +4,6 @@ Nothing here is taken from the emulator. Integers are Python's, floating point i
 are mpmath's, and tensor-core sums are mmasim's. The meaning of each instruction is that of NVIDIA's PTX ISA manual.
 """
 
-from . import integer, logic
+from . import float32, half, integer, logic
 
-GROUPS = [integer, logic]
+GROUPS = [integer, logic, float32, half]

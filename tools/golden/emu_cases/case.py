@@ -1,5 +1,6 @@
 """A case: the header that says what to launch, the PTX, and the expected bytes."""
 
+import itertools
 from dataclasses import dataclass, field
 
 WIDTH = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
@@ -24,7 +25,7 @@ class Buffer:
         if self.kind == "out":
             yield f"//! out {self.name} {self.type} {len(self.expect)}"
         else:
-            texts = [hexadecimal(value, self.type) for value in self.values]
+            texts = runs(hexadecimal(value, self.type) for value in self.values)
             for at in range(0, len(texts), COLUMNS):
                 yield f"//! {self.kind} {self.name} {self.type} {' '.join(texts[at : at + COLUMNS])}"
         if self.bound:
@@ -51,6 +52,12 @@ def mask(value, kind):
 def hexadecimal(value, kind):
     """A value as the header writes it."""
     return hex(mask(value, kind))
+
+
+def runs(texts):
+    """The texts, where a run of equal ones is written once with its length: `0x5*3`."""
+    counted = [(text, len(list(run))) for text, run in itertools.groupby(texts)]
+    return [text if count == 1 else f"{text}*{count}" for text, count in counted]
 
 
 def given(name, kind, values):

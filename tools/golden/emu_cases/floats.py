@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 
+class Unstated(Exception):
+    """The manual leaves the result open, so no case may rest on it."""
+
+
 @dataclass(frozen=True)
 class Format:
     """A binary format with subnormals, infinities and one canonical NaN."""
@@ -123,9 +127,10 @@ def encode(fmt, exact, mode="rn", zero_sign=False):
 
 def flush_result(fmt, exact, bits):
     """A result under `.ftz`. Whether a value just under the least normal one is flushed before or after it is rounded
-    is nowhere stated, so no case may depend on it."""
+    is nowhere stated."""
     tiny = 0 < abs(exact) < value(fmt, fmt.least_normal)
-    assert not (tiny and not is_subnormal(fmt, bits) and not is_zero(fmt, bits)), "depends on the order of flush and rounding"
+    if tiny and not is_subnormal(fmt, bits) and not is_zero(fmt, bits):
+        raise Unstated
     return flush(fmt, bits)
 
 
@@ -138,7 +143,9 @@ def finish(fmt, exact, mode, ftz, sat, zero_sign=False):
 
 
 def saturate(fmt, bits):
-    """`.sat`: to [+0, 1]; NaN is +0."""
+    """`.sat`: to [+0, 1]; NaN is +0. Whether -0 stays is nowhere stated."""
+    if bits == fmt.sign:
+        raise Unstated
     if is_nan(fmt, bits) or negative(fmt, bits):
         return 0
     return min(bits, fmt.bias << fmt.fraction_bits)
