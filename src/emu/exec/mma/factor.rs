@@ -1,7 +1,7 @@
 //! Halves as factors: their values, and the exponents that alignment goes by.
 
-use super::Row;
 use super::fragment::{M, N, WORDS, a_words, b_words};
+use crate::emu::Row;
 use crate::emu::ptx::Type;
 
 /// Halves along k of the longest form.

@@ -5,7 +5,7 @@
 //! `thread + 4 (r / 2)`; B's is word `thread + 4 r` of column `group`. A 32-bit C or D register is row
 //! `group + 8 (r / 2)`, column `2 thread + r % 2`.
 
-use super::Row;
+use crate::emu::Row;
 
 /// The largest number of rows.
 pub const M: usize = 16;
@@ -18,7 +18,7 @@ pub const WORDS: usize = 8;
 pub fn a_words(a: &[Row]) -> [[u32; WORDS]; M] {
     let mut words = [[0; WORDS]; M];
     for (r, row) in a.iter().enumerate() {
-        for (lane, &word) in row.iter().enumerate() {
+        for (lane, &word) in row.0.iter().enumerate() {
             words[lane / 4 + 8 * (r % 2)][lane % 4 + 4 * (r / 2)] = word;
         }
     }
@@ -29,7 +29,7 @@ pub fn a_words(a: &[Row]) -> [[u32; WORDS]; M] {
 pub fn b_words(b: &[Row]) -> [[u32; N]; WORDS] {
     let mut words = [[0; N]; WORDS];
     for (r, row) in b.iter().enumerate() {
-        for (lane, &word) in row.iter().enumerate() {
+        for (lane, &word) in row.0.iter().enumerate() {
             words[lane % 4 + 4 * r][lane / 4] = word;
         }
     }
@@ -40,7 +40,7 @@ pub fn b_words(b: &[Row]) -> [[u32; N]; WORDS] {
 pub fn c_words(c: &[Row]) -> [[u32; N]; M] {
     let mut matrix = [[0; N]; M];
     for (r, row) in c.iter().enumerate() {
-        for (lane, &word) in row.iter().enumerate() {
+        for (lane, &word) in row.0.iter().enumerate() {
             matrix[lane / 4 + 8 * (r / 2)][2 * (lane % 4) + r % 2] = word;
         }
     }
@@ -51,7 +51,7 @@ pub fn c_words(c: &[Row]) -> [[u32; N]; M] {
 pub fn c_halves(c: &[Row]) -> [[u32; N]; M] {
     let mut matrix = [[0; N]; M];
     for (r, row) in c.iter().enumerate() {
-        for (lane, &word) in row.iter().enumerate() {
+        for (lane, &word) in row.0.iter().enumerate() {
             let (row, column) = (lane / 4 + 8 * r, 2 * (lane % 4));
             matrix[row][column] = word & 0xffff;
             matrix[row][column + 1] = word >> 16;
@@ -63,7 +63,7 @@ pub fn c_halves(c: &[Row]) -> [[u32; N]; M] {
 /// The inverse of [`c_words`].
 pub fn d_from_words(matrix: &[[u32; N]; M], d: &mut [Row]) {
     for (r, row) in d.iter_mut().enumerate() {
-        for (lane, word) in row.iter_mut().enumerate() {
+        for (lane, word) in row.0.iter_mut().enumerate() {
             *word = matrix[lane / 4 + 8 * (r / 2)][2 * (lane % 4) + r % 2];
         }
     }
@@ -72,7 +72,7 @@ pub fn d_from_words(matrix: &[[u32; N]; M], d: &mut [Row]) {
 /// The inverse of [`c_halves`].
 pub fn d_from_halves(matrix: &[[u32; N]; M], d: &mut [Row]) {
     for (r, row) in d.iter_mut().enumerate() {
-        for (lane, word) in row.iter_mut().enumerate() {
+        for (lane, word) in row.0.iter_mut().enumerate() {
             let (row, column) = (lane / 4 + 8 * r, 2 * (lane % 4));
             *word = matrix[row][column] | matrix[row][column + 1] << 16;
         }

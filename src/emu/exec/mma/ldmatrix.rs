@@ -1,6 +1,6 @@
 //! Which lane `ldmatrix` gives which element.
 
-use super::Row;
+use crate::emu::Row;
 
 /// Spreads 8 x 8 matrices of 16-bit elements over the lanes: `rows[8 m + r]` is row `r` of matrix `m`, as fetched from the
 /// address that lane `8 m + r` gave, and `d[m]` is matrix `m`'s register.
@@ -9,7 +9,7 @@ use super::Row;
 /// be of any meaning: a mask of the bytes that were written goes through the same way as the bytes themselves.
 pub fn ldmatrix(rows: &[[u8; 16]], transpose: bool, d: &mut [Row]) {
     for (matrix, destination) in rows.chunks_exact(8).zip(d) {
-        for (lane, word) in destination.iter_mut().enumerate() {
+        for (lane, word) in destination.0.iter_mut().enumerate() {
             let (group, pair) = (lane / 4, 2 * (lane % 4));
             let element = |row: usize, column: usize| {
                 u32::from(u16::from_le_bytes([
@@ -48,10 +48,10 @@ mod tests {
     fn every_element_reaches_its_lane() {
         for count in [1, 2, 4] {
             for transpose in [false, true] {
-                let mut d = vec![[0; 32]; count];
+                let mut d = vec![Row::splat(0); count];
                 ldmatrix(&matrices(count), transpose, &mut d);
                 for (m, row) in d.iter().enumerate() {
-                    for (lane, &word) in row.iter().enumerate() {
+                    for (lane, &word) in row.0.iter().enumerate() {
                         // The manual's table: thread 4 i + j holds row i, columns 2 j and 2 j + 1.
                         let (i, j) = (lane / 4, lane % 4);
                         let expect = |column: usize| {

@@ -15,10 +15,8 @@ pub use form::{MmaForm, Shape};
 pub use ldmatrix::ldmatrix;
 
 use crate::driver::Target;
+use crate::emu::Row;
 use crate::emu::ptx::Type;
-
-/// One 32-bit register over the lanes of a warp.
-pub type Row = [u32; 32];
 
 /// `d = a * b + c` of one warp. The slices hold as many rows as the form's `a_registers()` and its siblings say.
 pub fn mma(form: MmaForm, target: Target, a: &[Row], b: &[Row], c: &[Row], d: &mut [Row]) {
