@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the tensor-core vectors of tests/golden/mma: what mmasim, by the authors of arXiv 2511.10909, makes of hard inputs.
 
-    pip install mmasim==2.1.1 torch==2.15.0 numpy==2.4.6 ml_dtypes==0.6.0 safetensors==0.8.0 ninja==1.13.2
+    pip install mmasim==2.1.1 torch==2.15.0 numpy==2.4.6 ml_dtypes==0.6.0 ninja==1.13.2
     python3 tools/make_mma_golden.py     (with ninja on the PATH: mmasim builds an extension when it is imported)
 
 One file a form: `a` [tiles, m, k], `b` [tiles, k, n] and `c` [tiles, m, n] as bits, `cases` [cases, 3] naming one tile of
@@ -10,13 +10,13 @@ each, and `d_sm75`, `d_sm80`, `d_sm90` [cases, m, n], the result's bits on every
 
 import json
 import pathlib
+import struct
 from importlib.metadata import version
 
 import ml_dtypes  # noqa: F401  numpy learns bfloat16
 import numpy as np
 import torch
 from mmasim.nv_ptx import MMA
-from safetensors.numpy import save_file
 
 SEED = 20251110
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "mma"
@@ -147,6 +147,19 @@ def tensor(bits, name):
     return signed.view(TORCH[name])
 
 
+def save(path, arrays, provenance):
+    """A safetensors file with its header in a fixed order, so that another run writes the same bytes."""
+    header, data = {"__metadata__": provenance}, b""
+    for name, array in arrays.items():
+        raw = np.ascontiguousarray(array).tobytes()
+        place = [len(data), len(data) + len(raw)]
+        header[name] = {"dtype": f"U{8 * array.itemsize}", "shape": list(array.shape), "data_offsets": place}
+        data += raw
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
 def make(form, targets, rng):
     """One form's file."""
     shape, d_type, a_type, _, _ = form.split(".")
@@ -164,8 +177,8 @@ def make(form, targets, rng):
         bits = torch.stack(results).view(torch.int32 if d_type == "f32" else torch.int16).numpy()
         arrays[f"d_{target}"] = bits.view(out.word)
     provenance = {"form": form, "seed": str(SEED), "made_by": "tools/make_mma_golden.py"}
-    provenance |= {package: version(package) for package in ("mmasim", "torch", "numpy", "ml_dtypes", "safetensors")}
-    save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, OUT / f"{form}.safetensors", provenance)
+    provenance |= {package: version(package) for package in ("mmasim", "torch", "numpy", "ml_dtypes")}
+    save(OUT / f"{form}.safetensors", arrays, provenance)
     print(json.dumps({"form": form, "outputs": {t: int(arrays[f"d_{t}"].size) for t in targets}}))
 
 
