@@ -5,8 +5,8 @@ mod memory;
 mod sync;
 
 pub use alu::AluOp;
-pub use memory::MemoryOp;
-pub use sync::SyncOp;
+pub use memory::{AtomicFunction, CopySize, MemoryOp, Order, Scope, Span, Widen};
+pub use sync::{BarrierKind, ReduceMode, ShuffleMode, SyncOp, VoteMode};
 
 /// What an instruction does.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,6 +1,7 @@
 //! Syntax trees to decoded programs: names to registers, labels to indices, virtual registers to rows.
 
 mod allocate;
+mod control;
 mod decoded;
 mod error;
 mod families;
@@ -8,8 +9,11 @@ mod finish;
 mod flow;
 mod inst;
 mod layout;
+mod memory;
 mod module;
+mod parts;
 mod resolve;
+mod sync;
 
 pub use decoded::{Decoded, PredSource, Source, Virtual};
 pub use error::DecodeError;
