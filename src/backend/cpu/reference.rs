@@ -133,32 +133,38 @@ pub fn rope_append(
     cache: &mut Cache,
     dtype: DType,
 ) -> Matrix {
-    let rotate = |x: &[f64], position: u32| -> Vec<f64> {
-        let half = heads.dim / 2;
-        let angle = |i: usize| f64::from(position) * theta.powf(-2.0 * i as f64 / heads.dim as f64);
-        let element = |(at, _): (usize, &f64)| {
-            let (head, i) = (at / heads.dim * heads.dim, at % heads.dim);
-            let (a, b) = (x[head + i % half], x[head + i % half + half]);
-            let (sin, cos) = angle(i % half).sin_cos();
-            if i < half {
-                a * cos - b * sin
-            } else {
-                b * cos + a * sin
-            }
-        };
-        x.iter().enumerate().map(element).collect()
+    let rotated = |x: &[f64], t: usize| {
+        let position = f64::from(step.positions[t]);
+        let angle = |i: usize| position * theta.powf(-2.0 * i as f64 / heads.dim as f64);
+        rotate(x, heads.dim, |i| angle(i).sin_cos())
     };
     let token = |(t, row): (usize, &[f64])| {
         let (q, kv) = row.split_at(heads.q_dim());
         let (k, v) = kv.split_at(heads.kv_dim());
         let start = step.slot_mapping[t] as usize * heads.kv_dim();
-        for (i, (k, v)) in rotate(k, step.positions[t]).iter().zip(v).enumerate() {
+        for (i, (k, v)) in rotated(k, t).iter().zip(v).enumerate() {
             cache.keys.data[start + i] = round(*k, dtype);
             cache.values.data[start + i] = round(*v, dtype);
         }
-        rotate(q, step.positions[t])
+        rotated(q, t)
     };
     Matrix::from_rows(heads.q_dim(), qkv.rows().enumerate().map(token))
+}
+
+/// Rotates every head of `x`: element i of a head pairs with i + dim / 2, at the angle whose sine and cosine `sin_cos` gives.
+pub fn rotate(x: &[f64], dim: usize, sin_cos: impl Fn(usize) -> (f64, f64)) -> Vec<f64> {
+    let half = dim / 2;
+    let element = |(at, _): (usize, &f64)| {
+        let (head, i) = (at / dim * dim, at % dim);
+        let (a, b) = (x[head + i % half], x[head + i % half + half]);
+        let (sin, cos) = sin_cos(i % half);
+        if i < half {
+            a * cos - b * sin
+        } else {
+            b * cos + a * sin
+        }
+    };
+    x.iter().enumerate().map(element).collect()
 }
 
 /// Softmax over the keys that a token may see, weighted values; query head h reads KV head h / (query / kv).
@@ -222,4 +228,15 @@ pub fn silu_mul(gate_up: &Matrix) -> Matrix {
 /// The rows whose logits are wanted.
 pub fn select_rows(x: &Matrix, rows: &[u32]) -> Matrix {
     Matrix::from_rows(x.cols, rows.iter().map(|&row| x.row(row as usize).to_vec()))
+}
+
+/// The lowest index of the largest logit. NaN, +inf, and a row without a finite logit have none: see
+/// `sampling::largest`.
+pub fn argmax(logits: &[f64]) -> Option<usize> {
+    let refused = |x: &f64| x.is_nan() || *x == f64::INFINITY;
+    if logits.iter().any(refused) {
+        return None;
+    }
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    logits.iter().position(|x| *x == largest && x.is_finite())
 }

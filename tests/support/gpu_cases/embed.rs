@@ -1,0 +1,140 @@
+//! Embedding gather: exact.
+
+use std::marker::PhantomData;
+
+use half::{bf16, f16};
+use qwarp::backend::cpu::reference::{self, Matrix};
+use qwarp::backend::gpu::launch::{self, EmbedType};
+use qwarp::driver::{DriverError, Target};
+
+use super::number::{Real, values, wide};
+use super::{Case, Device, Output, RowRange, Work};
+use crate::bound::Bound;
+
+/// Tokens, vocabulary, hidden size. A CTA takes 512 elements of a row, a thread four.
+const SHAPES: [(usize, usize, usize); 44] = [
+    (1, 1, 1),
+    (1, 7, 2),
+    (3, 7, 3),
+    (2, 5, 4),
+    (5, 11, 5),
+    (2, 3, 6),
+    (4, 9, 7),
+    (3, 8, 8),
+    (7, 13, 9),
+    (2, 6, 12),
+    (1, 17, 13),
+    (2, 4, 16),
+    (3, 5, 31),
+    (1, 9, 32),
+    (2, 7, 33),
+    (5, 6, 61),
+    (2, 3, 64),
+    (1, 4, 65),
+    (3, 10, 100),
+    (2, 6, 127),
+    (1, 5, 128),
+    (4, 3, 129),
+    (2, 8, 251),
+    (3, 4, 256),
+    (1, 6, 257),
+    (2, 3, 509),
+    (2, 3, 510),
+    (3, 3, 511),
+    (2, 5, 512),
+    (1, 4, 513),
+    (2, 4, 514),
+    (1, 3, 516),
+    (33, 131, 896),
+    (2, 5, 1000),
+    (1, 3, 1021),
+    (2, 3, 1023),
+    (1, 3, 1024),
+    (3, 3, 1025),
+    (5, 151, 1536),
+    (1, 2, 1537),
+    (2, 3, 2048),
+    (2, 7, 3584),
+    (1, 2, 5120),
+    (1, 2, 8192),
+];
+
+struct Embed<T> {
+    rows: RowRange,
+    vocab: usize,
+    hidden: usize,
+    table: PhantomData<fn() -> T>,
+}
+
+/// Every shape with every type of table.
+pub fn cases() -> Vec<Box<dyn Case>> {
+    fn of<T: Real + EmbedType>(shape: &(usize, usize, usize)) -> Box<dyn Case> {
+        let (tokens, vocab, hidden) = *shape;
+        Box::new(Embed::<T> {
+            rows: RowRange::first(tokens),
+            vocab,
+            hidden,
+            table: PhantomData,
+        })
+    }
+    let types = [of::<f32>, of::<f16>, of::<bf16>];
+    let each = |of: fn(&(usize, usize, usize)) -> Box<dyn Case>| SHAPES.iter().map(of);
+    types.into_iter().flat_map(each).collect()
+}
+
+impl<T: Real + EmbedType> Case for Embed<T> {
+    fn op(&self) -> &'static str {
+        "embed"
+    }
+
+    fn name(&self) -> String {
+        let Embed { rows, vocab, hidden, .. } = self;
+        let dtype = T::DTYPE;
+        format!("embed {dtype}, {rows:?}, vocab {vocab}, hidden {hidden}")
+    }
+
+    fn runs_on(&self, target: Target) -> bool {
+        T::runs_on(target)
+    }
+
+    fn rows(&self) -> RowRange {
+        self.rows
+    }
+
+    fn with_rows(&self, rows: RowRange) -> Box<dyn Case> {
+        Box::new(Embed::<T> { rows, ..*self })
+    }
+
+    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
+        let Embed { rows, vocab, hidden, .. } = *self;
+        let tokens = rows.count;
+        // The last row of the table first, then others, some of them twice.
+        let id = |t: usize| (vocab - 1 + t * 5) % vocab;
+        let ids: Vec<u32> = (rows.first..rows.first + tokens).map(|t| id(t) as u32).collect();
+        let table: Vec<T> = values(0..vocab * hidden, 1).into_iter().map(T::round).collect();
+        let expected = reference::embed(
+            &ids,
+            &Matrix {
+                cols: hidden,
+                data: wide(&table),
+            },
+        );
+        let out = device.output(tokens * hidden)?;
+        let launch = launch::Embed {
+            tokens,
+            vocab,
+            hidden,
+            token_ids: device.input(&ids)?,
+            table: device.input(&table)?,
+            out,
+        };
+        Ok(Work {
+            launches: vec![launch.launch(device.kernels)?],
+            // A widening copy.
+            outputs: vec![
+                Output::new::<f32>("out", out.ptr, expected.data, Bound::EXACT).in_rows(tokens),
+            ],
+            floor_bytes: tokens * (hidden * (size_of::<T>() + 4) + 4),
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! The table of kernel cases: each is one op at one shape and type, with its launches, its reference and its bound. One table
+//! feeds the tests on the emulator, the seeded defects, and the run on hardware.
+//!
+//! Launches are made by the code that ships; nothing here chooses a grid.
+#![allow(dead_code, reason = "each program uses its own part")]
+
+mod argmax;
+mod device;
+mod embed;
+mod number;
+mod rms_norm;
+mod rope_append;
+mod silu_mul;
+
+use std::collections::BTreeSet;
+
+use qwarp::backend::gpu::kernels::Kernels;
+use qwarp::driver::{Driver, DriverError, Target};
+
+pub use device::{Device, Failure, Output, Work};
+pub use number::{Number, Real, values};
+
+/// Rows of a case. A row's values depend on its number alone, so any rows can be run by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowRange {
+    pub first: usize,
+    pub count: usize,
+}
+
+impl RowRange {
+    /// The first `count` rows.
+    pub const fn first(count: usize) -> Self {
+        RowRange { first: 0, count }
+    }
+
+    /// `cols` values for each of the rows.
+    pub fn values(&self, cols: usize, seed: u32) -> Vec<f32> {
+        values(self.first * cols..(self.first + self.count) * cols, seed)
+    }
+}
+
+/// One op at one shape and type.
+pub trait Case: Sync {
+    /// The op: cases are counted by it.
+    fn op(&self) -> &'static str;
+
+    /// Op, type and shape.
+    fn name(&self) -> String;
+
+    /// Whether the target has kernels for the type.
+    fn runs_on(&self, target: Target) -> bool;
+
+    /// Its rows.
+    fn rows(&self) -> RowRange;
+
+    /// The same case for other rows.
+    fn with_rows(&self, rows: RowRange) -> Box<dyn Case>;
+
+    /// Inputs on the device, launches, and what must come out.
+    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError>;
+}
+
+/// Every case of every op.
+pub fn all() -> Vec<Box<dyn Case>> {
+    let ops = [
+        embed::cases(),
+        rms_norm::cases(),
+        silu_mul::cases(),
+        rope_append::cases(),
+        argmax::cases(),
+    ];
+    ops.into_iter().flatten().collect()
+}
+
+/// What a case that passed did.
+#[derive(Debug)]
+pub struct Ran {
+    /// The kernels it launched.
+    pub entries: BTreeSet<&'static str>,
+    /// The largest share of a bound that was used.
+    pub worst: f64,
+    /// The bytes of each output that has rows, row by row.
+    pub rows: Vec<Vec<Vec<u8>>>,
+}
+
+/// Runs a case once and holds what comes out against the reference.
+pub fn run(case: &dyn Case, driver: &dyn Driver, kernels: &Kernels) -> Result<Ran, Failure> {
+    let device = Device::new(driver, kernels);
+    let work = case.prepare(&device)?;
+    for launch in &work.launches {
+        driver.launch(launch)?;
+    }
+    driver.synchronize()?;
+    let entry = |launch: &qwarp::driver::Launch| kernels.entry(launch.function).map(|e| e.name);
+    let mut ran = Ran {
+        entries: work.launches.iter().filter_map(entry).collect(),
+        worst: 0.0,
+        rows: Vec::new(),
+    };
+    for output in &work.outputs {
+        let bytes = output.read(driver)?;
+        ran.worst = ran.worst.max(output.check(&bytes)?);
+        if let Some(row_bytes) = output.row_bytes {
+            ran.rows.push(bytes.chunks(row_bytes).map(<[u8]>::to_vec).collect());
+        }
+    }
+    Ok(ran)
+}

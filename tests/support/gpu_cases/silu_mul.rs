@@ -1,0 +1,127 @@
+//! SiLU times up.
+
+use std::marker::PhantomData;
+
+use half::{bf16, f16};
+use qwarp::backend::cpu::reference::{self, Matrix};
+use qwarp::backend::gpu::launch::{self, SiluMulType};
+use qwarp::driver::{DriverError, Target};
+
+use super::number::{Real, wide};
+use super::{Case, Device, Output, RowRange, Work};
+
+/// Rows and elements of an output row. A CTA takes 512 elements of a row, a thread four.
+const SHAPES: [(usize, usize); 46] = [
+    (1, 1),
+    (3, 2),
+    (2, 3),
+    (1, 4),
+    (5, 5),
+    (2, 6),
+    (4, 7),
+    (2, 8),
+    (3, 9),
+    (1, 15),
+    (2, 16),
+    (3, 17),
+    (2, 31),
+    (1, 32),
+    (2, 33),
+    (3, 63),
+    (2, 64),
+    (1, 65),
+    (3, 75),
+    (2, 127),
+    (1, 128),
+    (2, 129),
+    (1, 251),
+    (3, 256),
+    (2, 257),
+    (2, 500),
+    (1, 509),
+    (2, 510),
+    (2, 511),
+    (3, 512),
+    (2, 513),
+    (1, 516),
+    (1, 1021),
+    (2, 1024),
+    (1, 1025),
+    (3, 1536),
+    (1, 2047),
+    (2, 2048),
+    (2, 2050),
+    (3, 4864),
+    (1, 4865),
+    (2, 8960),
+    (1, 8963),
+    (1, 9728),
+    (2, 18944),
+    (1, 27648),
+];
+
+struct SiluMul<T> {
+    rows: RowRange,
+    n: usize,
+    out: PhantomData<fn() -> T>,
+}
+
+/// Every shape with every type of output.
+pub fn cases() -> Vec<Box<dyn Case>> {
+    fn of<T: Real + SiluMulType>() -> impl Iterator<Item = Box<dyn Case>> {
+        SHAPES.iter().map(|&(rows, n)| -> Box<dyn Case> {
+            Box::new(SiluMul::<T> {
+                rows: RowRange::first(rows),
+                n,
+                out: PhantomData,
+            })
+        })
+    }
+    of::<f16>().chain(of::<bf16>()).collect()
+}
+
+impl<T: Real + SiluMulType> Case for SiluMul<T> {
+    fn op(&self) -> &'static str {
+        "silu_mul"
+    }
+
+    fn name(&self) -> String {
+        let (rows, n, dtype) = (self.rows, self.n, T::DTYPE);
+        format!("silu_mul {dtype}, {rows:?}, n {n}")
+    }
+
+    fn runs_on(&self, target: Target) -> bool {
+        T::runs_on(target)
+    }
+
+    fn rows(&self) -> RowRange {
+        self.rows
+    }
+
+    fn with_rows(&self, rows: RowRange) -> Box<dyn Case> {
+        Box::new(SiluMul::<T> { rows, ..*self })
+    }
+
+    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
+        let (rows, n) = (self.rows.count, self.n);
+        // Up to 20, so that the exponential is large, small, and near one.
+        let gate_up: Vec<f32> = self.rows.values(2 * n, 5).iter().map(|x| x * 10.0).collect();
+        let expected = reference::silu_mul(&Matrix {
+            cols: 2 * n,
+            data: wide(&gate_up),
+        });
+        let out = device.output::<T>(rows * n)?;
+        let launch = launch::SiluMul {
+            rows,
+            n,
+            gate_up: device.input(&gate_up)?,
+            out,
+        };
+        let bound = T::rounded_once();
+        Ok(Work {
+            launches: vec![launch.launch(device.kernels)?],
+            outputs: vec![Output::new::<T>("out", out.ptr, expected.data, bound).in_rows(rows)],
+            floor_bytes: rows * n * (8 + size_of::<T>()),
+        })
+    }
+}
