@@ -112,12 +112,12 @@ impl<'a> Lexer<'a> {
                 self.number();
                 Kind::Number
             }
+            Some(b'.') if !self.byte(1).is_some_and(is_word) => {
+                return Err(self.refuse("a dot without a name"));
+            }
             Some(b'.') => {
                 self.at += 1;
                 self.dotted();
-                if self.at == start + 1 {
-                    return Err(self.refuse("a dot without a name"));
-                }
                 Kind::Dotted
             }
             Some(c) if is_word(c) || c == b'%' => {

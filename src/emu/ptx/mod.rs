@@ -5,6 +5,7 @@ mod body;
 mod cursor;
 mod data;
 mod error;
+mod form;
 mod lexer;
 mod literal;
 mod operand;
@@ -17,4 +18,5 @@ pub use ast::{
     Variable,
 };
 pub use error::ParseError;
+pub use form::{form, forms};
 pub use parser::parse;
