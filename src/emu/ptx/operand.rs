@@ -87,7 +87,8 @@ fn vector(cursor: &mut Cursor<'_>) -> Parsed<Operand> {
 fn address(cursor: &mut Cursor<'_>) -> Parsed<Address> {
     let base = match cursor.peek().kind {
         Kind::Word => Some(name(cursor)?),
-        _ => None,
+        Kind::Number | Kind::Mark(b'-') => None,
+        _ => return Err(cursor.unexpected("a name or a number after `[`")),
     };
     let mut offset = 0;
     let signed = cursor.at_mark(b'+') || cursor.at_mark(b'-');
