@@ -8,87 +8,102 @@ use crate::emu::ptx::Type;
 pub const K: usize = 2 * WORDS;
 
 /// The exponent of a factor that is zero: so small that its product never counts.
-const ZERO: i16 = -1000;
+const ZERO: f32 = -1000.0;
 
-/// A matrix of factors.
+/// A matrix of factors. Exponents are f32 like nothing else that is an integer, because f32 is what every machine adds and
+/// compares four at a time.
 pub struct Factors<const ROWS: usize, const COLUMNS: usize> {
     /// What they are worth; exact.
     pub values: [[f64; COLUMNS]; ROWS],
     /// The exponent of each, a denormal's that of the least normal number.
-    pub exponents: [[i16; COLUMNS]; ROWS],
+    pub exponents: [[f32; COLUMNS]; ROWS],
+}
+
+impl<const ROWS: usize, const COLUMNS: usize> Factors<ROWS, COLUMNS> {
+    /// Loops of their own for bits, values and exponents, so that each works on one width and vectorises.
+    #[inline(always)]
+    fn new(bits: &[[u32; COLUMNS]; ROWS], ty: Type) -> Self {
+        let mut out = Factors {
+            values: [[0.0; COLUMNS]; ROWS],
+            exponents: [[0.0; COLUMNS]; ROWS],
+        };
+        for i in 0..ROWS {
+            match ty {
+                Type::F16 => out.fill(i, &bits[i], f16_value, |bits| exponent::<10>(bits, 15.0)),
+                _ => out.fill(i, &bits[i], bf16_value, |bits| exponent::<7>(bits, 127.0)),
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn fill(
+        &mut self,
+        i: usize,
+        bits: &[u32; COLUMNS],
+        value: impl Fn(u32) -> f32,
+        exponent: impl Fn(u32) -> f32,
+    ) {
+        for j in 0..COLUMNS {
+            self.values[i][j] = f64::from(value(bits[j]));
+        }
+        for j in 0..COLUMNS {
+            self.exponents[i][j] = exponent(bits[j]);
+        }
+    }
 }
 
 /// A's elements by row.
+#[inline(always)]
 pub fn a_factors(a: &[Row], ty: Type) -> Factors<M, K> {
     let words = a_words(a);
     let mut bits = [[0; K]; M];
-    for (bits, words) in bits.iter_mut().zip(&words) {
-        for (pair, &word) in bits.chunks_exact_mut(2).zip(words) {
-            pair[0] = word & 0xffff;
-            pair[1] = word >> 16;
+    for i in 0..M {
+        for w in 0..WORDS {
+            bits[i][2 * w] = words[i][w] & 0xffff;
+            bits[i][2 * w + 1] = words[i][w] >> 16;
         }
     }
-    factors(&bits, ty)
+    Factors::new(&bits, ty)
 }
 
 /// B's elements by place along k.
+#[inline(always)]
 pub fn b_factors(b: &[Row], ty: Type) -> Factors<K, N> {
     let words = b_words(b);
     let mut bits = [[0; N]; K];
-    for (pair, words) in bits.chunks_exact_mut(2).zip(&words) {
-        pair[0] = words.map(|word| word & 0xffff);
-        pair[1] = words.map(|word| word >> 16);
-    }
-    factors(&bits, ty)
-}
-
-fn factors<const ROWS: usize, const COLUMNS: usize>(
-    bits: &[[u32; COLUMNS]; ROWS],
-    ty: Type,
-) -> Factors<ROWS, COLUMNS> {
-    let mut out = Factors {
-        values: [[0.0; COLUMNS]; ROWS],
-        exponents: [[0; COLUMNS]; ROWS],
-    };
-    for i in 0..ROWS {
-        for j in 0..COLUMNS {
-            let (value, exponent) = match ty {
-                Type::F16 => f16_factor(bits[i][j]),
-                _ => bf16_factor(bits[i][j]),
-            };
-            out.values[i][j] = f64::from(value);
-            out.exponents[i][j] = exponent;
+    for w in 0..WORDS {
+        for j in 0..N {
+            bits[2 * w][j] = words[w][j] & 0xffff;
+            bits[2 * w + 1][j] = words[w][j] >> 16;
         }
     }
-    out
+    Factors::new(&bits, ty)
+}
+
+#[inline(always)]
+fn exponent<const FRACTION_BITS: u32>(bits: u32, bias: f32) -> f32 {
+    let magnitude = bits & 0x7fff;
+    let field = (magnitude >> FRACTION_BITS) as i32 as f32;
+    let exponent = if field < 1.0 { 1.0 } else { field } - bias;
+    if magnitude == 0 { ZERO } else { exponent }
 }
 
 /// An f16's value.
+#[inline(always)]
 pub fn f16_value(bits: u32) -> f32 {
     let sign = (bits & 0x8000) << 16;
     let magnitude = bits & 0x7fff;
-    let denormal = magnitude as f32 * (1.0 / (1 << 24) as f32);
-    let normal = f32::from_bits((magnitude << 13) + (112 << 23));
-    let special = f32::from_bits((magnitude << 13) | 0x7f80_0000);
-    let value = match magnitude {
-        0..0x400 => denormal,
-        0x400..0x7c00 => normal,
-        _ => special,
-    };
-    f32::from_bits(value.to_bits() | sign)
+    // A denormal is a count of 2^-24; others need another bias, and the greatest exponent stays the greatest.
+    let denormal = (magnitude as i32 as f32 * (1.0 / (1 << 24) as f32)).to_bits();
+    let bias: u32 = if magnitude < 0x7c00 { 112 } else { 224 };
+    let normal = (magnitude << 13) + (bias << 23);
+    f32::from_bits(sign | if magnitude < 0x400 { denormal } else { normal })
 }
 
-fn f16_factor(bits: u32) -> (f32, i16) {
-    let exponent = ((bits >> 10) as i16 & 0x1f).max(1) - 15;
-    let zero = bits & 0x7fff == 0;
-    (f16_value(bits), if zero { ZERO } else { exponent })
-}
-
-fn bf16_factor(bits: u32) -> (f32, i16) {
-    let exponent = ((bits >> 7) as i16 & 0xff).max(1) - 127;
-    let zero = bits & 0x7fff == 0;
-    let value = f32::from_bits(bits << 16);
-    (value, if zero { ZERO } else { exponent })
+#[inline(always)]
+fn bf16_value(bits: u32) -> f32 {
+    f32::from_bits(bits << 16)
 }
 
 #[cfg(test)]
@@ -100,7 +115,7 @@ mod tests {
         let mut finite = 0;
         for bits in 0..=u16::MAX {
             let expect = half::f16::from_bits(bits).to_f64_const();
-            let (value, exponent) = f16_factor(u32::from(bits));
+            let value = f16_value(bits.into());
             if expect.is_nan() {
                 assert!(value.is_nan(), "{bits:#x}");
                 continue;
@@ -108,6 +123,7 @@ mod tests {
             assert_eq!(f64::from(value).to_bits(), expect.to_bits(), "{bits:#x}");
             if expect != 0.0 && expect.is_finite() {
                 let least = expect.abs().log2().floor().max(-14.0);
+                let exponent = exponent::<10>(bits.into(), 15.0);
                 assert_eq!(f64::from(exponent), least, "{bits:#x}");
                 finite += 1;
             }

@@ -5,14 +5,14 @@
 //! is the sum of its factors' exponents, not that of its normalised value. Longer rows are sums of sums, in ascending k.
 //!
 //! The terms are kept in f64 as integers below 2^27, so additions are exact in any order, and infinities and NaN take
-//! their course.
+//! their course. The loops run over the eight columns of a row and have no branch, so that they vectorise.
 
 use std::ops::Range;
 
 use super::MmaForm;
 use super::factor::{Factors, K, a_factors, b_factors, f16_value};
 use super::fragment::{M, N, c_halves, c_words, d_from_halves, d_from_words};
-use super::round::{power_of_two, to_f16_nearest, to_f32_towards_zero, truncate};
+use super::round::{to_f16_nearest, to_f32_towards_zero, truncate};
 use crate::driver::Target;
 use crate::emu::Row;
 use crate::emu::ptx::Type;
@@ -20,67 +20,78 @@ use crate::emu::ptx::Type;
 /// How a generation adds.
 struct Sums {
     /// Bits kept after the point, relative to the largest exponent.
-    fraction_bits: i16,
+    fraction_bits: f32,
     /// Products taken at once.
     terms: usize,
+    /// How far below the accumulator's denormals a C that is zero stands when the largest exponent is sought.
+    zero_below: f32,
 }
 
 impl Sums {
     fn of(target: Target) -> Sums {
-        let (fraction_bits, terms) = match target {
-            Target::Sm75 | Target::Sm80 => (24, 8),
-            Target::Sm90 => (25, 16),
+        let (fraction_bits, terms, zero_below) = match target {
+            Target::Sm75 | Target::Sm80 => (24.0, 8, 6.0),
+            Target::Sm90 => (25.0, 16, 7.0),
         };
         Sums {
             fraction_bits,
             terms,
+            zero_below,
         }
-    }
-
-    /// How far below the accumulator's denormals a zero stands when the largest exponent is sought.
-    fn zero_below(&self) -> i16 {
-        self.fraction_bits - 18
     }
 }
 
 /// What C's and D's type decides.
 trait Accumulator {
-    /// Exponent of its denormals.
-    const LEAST_EXPONENT: i16;
+    /// Bits of its fraction.
+    const FRACTION_BITS: u32;
+    /// What its exponent field counts from.
+    const BIAS: f32;
+    /// All its bits but the sign.
+    const MAGNITUDE: u32;
     /// From its bits.
     fn value(bits: u32) -> f64;
-    /// From an exact sum to its bits.
-    fn round(x: f64) -> u32;
+    /// From exact sums to their bits.
+    fn round(sums: &[f64; N]) -> [u32; N];
 }
 
 struct F32;
 struct F16;
 
 impl Accumulator for F32 {
-    const LEAST_EXPONENT: i16 = -126;
+    const FRACTION_BITS: u32 = 23;
+    const BIAS: f32 = 127.0;
+    const MAGNITUDE: u32 = 0x7fff_ffff;
 
+    #[inline(always)]
     fn value(bits: u32) -> f64 {
         f64::from(f32::from_bits(bits))
     }
 
-    fn round(x: f64) -> u32 {
-        to_f32_towards_zero(x)
+    #[inline(always)]
+    fn round(sums: &[f64; N]) -> [u32; N] {
+        to_f32_towards_zero(sums)
     }
 }
 
 impl Accumulator for F16 {
-    const LEAST_EXPONENT: i16 = -14;
+    const FRACTION_BITS: u32 = 10;
+    const BIAS: f32 = 15.0;
+    const MAGNITUDE: u32 = 0x7fff;
 
+    #[inline(always)]
     fn value(bits: u32) -> f64 {
         f64::from(f16_value(bits))
     }
 
-    fn round(x: f64) -> u32 {
-        to_f16_nearest(x)
+    #[inline(always)]
+    fn round(sums: &[f64; N]) -> [u32; N] {
+        to_f16_nearest(sums)
     }
 }
 
 /// `d = a * b + c` for A and B of halves.
+#[inline(always)]
 pub fn mma(form: MmaForm, target: Target, a: &[Row], b: &[Row], c: &[Row], d: &mut [Row]) {
     let sums = Sums::of(target);
     let a = a_factors(a, form.a_type);
@@ -99,6 +110,7 @@ pub fn mma(form: MmaForm, target: Target, a: &[Row], b: &[Row], c: &[Row], d: &m
     }
 }
 
+#[inline(always)]
 fn add_products<A: Accumulator>(
     sums: &Sums,
     k: usize,
@@ -109,60 +121,80 @@ fn add_products<A: Accumulator>(
     for start in (0..k).step_by(sums.terms) {
         let range = start..(start + sums.terms).min(k);
         for (i, row) in matrix.iter_mut().enumerate() {
-            let c = row.map(A::value);
-            let largest = largest_exponents::<A>(sums, range.clone(), (a, i), b, &c);
-            *row = aligned_sums(sums, range.clone(), (a, i), b, &c, &largest).map(A::round);
+            let largest = largest_exponents::<A>(sums, row, (a, i), b, range.clone());
+            let total = aligned_sums::<A>(sums, row, &largest, (a, i), b, range.clone());
+            *row = A::round(&total);
         }
     }
 }
 
 /// For each element of a row of the result, the largest exponent among its terms.
+#[inline(always)]
 fn largest_exponents<A: Accumulator>(
     sums: &Sums,
-    range: Range<usize>,
+    row: &[u32; N],
     (a, i): (&Factors<M, K>, usize),
     b: &Factors<K, N>,
-    c: &[f64; N],
-) -> [i16; N] {
-    let mut largest = c.map(|x| {
-        let exponent = ((x.to_bits() >> 52) & 0x7ff) as i16 - 1023;
-        match x == 0.0 {
-            true => A::LEAST_EXPONENT - sums.zero_below(),
-            false => exponent.max(A::LEAST_EXPONENT),
-        }
-    });
-    for k in range {
-        let exponent = a.exponents[i][k];
+    range: Range<usize>,
+) -> [f32; N] {
+    let mut largest = [0.0; N];
+    for j in 0..N {
+        let magnitude = row[j] & A::MAGNITUDE;
+        let field = (magnitude >> A::FRACTION_BITS) as i32 as f32;
+        let exponent = greater(field, 1.0) - A::BIAS;
+        let zero = 1.0 - A::BIAS - sums.zero_below;
+        largest[j] = if magnitude == 0 { zero } else { exponent };
+    }
+    let factors = a.exponents[i][range.clone()].iter();
+    for (&factor, column) in factors.zip(&b.exponents[range]) {
         for j in 0..N {
-            // A zero product's own exponent never wins: C's, zero or not, is at least as large.
-            largest[j] = largest[j].max(exponent.wrapping_add(b.exponents[k][j]));
+            // A zero product never wins here: a C that is zero stands where it would, and any other above.
+            largest[j] = greater(factor + column[j], largest[j]);
         }
     }
     largest
 }
 
-/// The exact sums of a row's terms, each cut at its own last place.
-fn aligned_sums(
+/// The exact sums of a row's terms, each term cut at its column's last place.
+#[inline(always)]
+fn aligned_sums<A: Accumulator>(
     sums: &Sums,
-    range: Range<usize>,
+    row: &[u32; N],
+    largest: &[f32; N],
     (a, i): (&Factors<M, K>, usize),
     b: &Factors<K, N>,
-    c: &[f64; N],
-    largest: &[i16; N],
+    range: Range<usize>,
 ) -> [f64; N] {
-    let scale = largest.map(|exponent| power_of_two(sums.fraction_bits - exponent));
+    // 2 to `fraction_bits - largest` makes the last place that is kept 1.
+    let mut scale = [0.0; N];
     let mut total = [0.0; N];
     for j in 0..N {
-        total[j] = truncate(c[j] * scale[j]);
+        scale[j] = power_of_two(sums.fraction_bits - largest[j]);
     }
-    for k in range {
-        let factor = a.values[i][k];
+    for j in 0..N {
+        total[j] = truncate(A::value(row[j]) * scale[j]);
+    }
+    let factors = a.values[i][range.clone()].iter();
+    for (&factor, column) in factors.zip(&b.values[range]) {
         for j in 0..N {
-            total[j] += truncate(factor * b.values[k][j] * scale[j]);
+            total[j] += truncate(factor * column[j] * scale[j]);
         }
     }
     for j in 0..N {
         total[j] *= power_of_two(largest[j] - sums.fraction_bits);
     }
     total
+}
+
+/// The greater of two that are no NaN; `f32::max` would pay for those.
+#[inline(always)]
+fn greater(x: f32, y: f32) -> f32 {
+    if x > y { x } else { y }
+}
+
+/// 2 to an integer power that is normal in f64. Adding 2^52 puts the exponent's field into the lowest bits.
+#[inline(always)]
+fn power_of_two(exponent: f32) -> f64 {
+    const INTEGERS: f64 = (1u64 << 52) as f64;
+    f64::from_bits((f64::from(exponent) + (INTEGERS + 1023.0)).to_bits() << 52)
 }

@@ -15,66 +15,91 @@ pub const N: usize = 8;
 pub const WORDS: usize = 8;
 
 /// A's words by row.
+#[inline(always)]
 pub fn a_words(a: &[Row]) -> [[u32; WORDS]; M] {
     let mut words = [[0; WORDS]; M];
     for (r, row) in a.iter().enumerate() {
-        for (lane, &word) in row.0.iter().enumerate() {
-            words[lane / 4 + 8 * (r % 2)][lane % 4 + 4 * (r / 2)] = word;
+        for group in 0..8 {
+            for thread in 0..4 {
+                words[group + 8 * (r % 2)][thread + 4 * (r / 2)] = row.0[4 * group + thread];
+            }
         }
     }
     words
 }
 
 /// B's words by place along k.
+#[inline(always)]
 pub fn b_words(b: &[Row]) -> [[u32; N]; WORDS] {
     let mut words = [[0; N]; WORDS];
     for (r, row) in b.iter().enumerate() {
-        for (lane, &word) in row.0.iter().enumerate() {
-            words[lane % 4 + 4 * r][lane / 4] = word;
+        for group in 0..8 {
+            for thread in 0..4 {
+                words[thread + 4 * r][group] = row.0[4 * group + thread];
+            }
         }
     }
     words
 }
 
 /// C's elements of 32 bits by row.
+#[inline(always)]
 pub fn c_words(c: &[Row]) -> [[u32; N]; M] {
     let mut matrix = [[0; N]; M];
-    for (r, row) in c.iter().enumerate() {
-        for (lane, &word) in row.0.iter().enumerate() {
-            matrix[lane / 4 + 8 * (r / 2)][2 * (lane % 4) + r % 2] = word;
+    for (half, pair) in c.chunks_exact(2).enumerate() {
+        for group in 0..8 {
+            for thread in 0..4 {
+                let row = &mut matrix[group + 8 * half];
+                row[2 * thread] = pair[0].0[4 * group + thread];
+                row[2 * thread + 1] = pair[1].0[4 * group + thread];
+            }
         }
     }
     matrix
 }
 
 /// C's elements of 16 bits by row: a register holds two neighbours of a row.
+#[inline(always)]
 pub fn c_halves(c: &[Row]) -> [[u32; N]; M] {
     let mut matrix = [[0; N]; M];
-    for (r, row) in c.iter().enumerate() {
-        for (lane, &word) in row.0.iter().enumerate() {
-            let (row, column) = (lane / 4 + 8 * r, 2 * (lane % 4));
-            matrix[row][column] = word & 0xffff;
-            matrix[row][column + 1] = word >> 16;
+    for (half, register) in c.iter().enumerate() {
+        for group in 0..8 {
+            for thread in 0..4 {
+                let (row, word) = (
+                    &mut matrix[group + 8 * half],
+                    register.0[4 * group + thread],
+                );
+                row[2 * thread] = word & 0xffff;
+                row[2 * thread + 1] = word >> 16;
+            }
         }
     }
     matrix
 }
 
 /// The inverse of [`c_words`].
+#[inline(always)]
 pub fn d_from_words(matrix: &[[u32; N]; M], d: &mut [Row]) {
-    for (r, row) in d.iter_mut().enumerate() {
-        for (lane, word) in row.0.iter_mut().enumerate() {
-            *word = matrix[lane / 4 + 8 * (r / 2)][2 * (lane % 4) + r % 2];
+    for (half, pair) in d.chunks_exact_mut(2).enumerate() {
+        for group in 0..8 {
+            for thread in 0..4 {
+                let row = &matrix[group + 8 * half];
+                pair[0].0[4 * group + thread] = row[2 * thread];
+                pair[1].0[4 * group + thread] = row[2 * thread + 1];
+            }
         }
     }
 }
 
 /// The inverse of [`c_halves`].
+#[inline(always)]
 pub fn d_from_halves(matrix: &[[u32; N]; M], d: &mut [Row]) {
-    for (r, row) in d.iter_mut().enumerate() {
-        for (lane, word) in row.0.iter_mut().enumerate() {
-            let (row, column) = (lane / 4 + 8 * r, 2 * (lane % 4));
-            *word = matrix[row][column] | matrix[row][column + 1] << 16;
+    for (half, register) in d.iter_mut().enumerate() {
+        for group in 0..8 {
+            for thread in 0..4 {
+                let row = &matrix[group + 8 * half];
+                register.0[4 * group + thread] = row[2 * thread] | row[2 * thread + 1] << 16;
+            }
         }
     }
 }

@@ -9,56 +9,67 @@ use crate::emu::ptx::Type;
 const K: usize = 4 * WORDS;
 
 /// `d = a * b + c` for A and B of bytes.
+///
+/// The sums of products are kept in f32, whose products every machine vectorises: 32 times 255 * 255 is below 2^24, so they
+/// are exact.
+#[inline(always)]
 pub fn mma(form: MmaForm, a: &[Row], b: &[Row], c: &[Row], d: &mut [Row]) {
     let a = a_elements(a, form.a_type);
     let b = b_elements(b, form.b_type);
-    let c = c_words(c);
-    let mut out = [[0; N]; M];
-    for i in 0..form.shape.m {
-        let mut sums = [0; N];
-        for k in 0..form.shape.k {
+    let mut matrix = c_words(c);
+    for (row, factors) in matrix[..form.shape.m].iter_mut().zip(&a) {
+        let mut sums = [0.0; N];
+        for (&factor, column) in factors.iter().zip(&b).take(form.shape.k) {
             for j in 0..N {
-                sums[j] += a[i][k] * b[k][j];
+                sums[j] += factor * column[j];
             }
         }
         for j in 0..N {
-            // At most 32 * 255 * 255 in magnitude, so the sum of products itself never wraps.
-            let sum = i64::from(sums[j]) + i64::from(c[i][j] as i32);
-            let sum = match form.saturate {
-                true => sum.clamp(i64::from(i32::MIN), i64::from(i32::MAX)),
-                false => sum,
+            let sum = sums[j] as i32;
+            let c = row[j] as i32;
+            row[j] = match form.saturate {
+                true => c.saturating_add(sum) as u32,
+                false => c.wrapping_add(sum) as u32,
             };
-            out[i][j] = sum as u32;
         }
     }
-    d_from_words(&out, d);
+    d_from_words(&matrix, d);
 }
 
-/// A byte as the number that its type makes of it.
-fn value(byte: u8, ty: Type) -> i32 {
-    match ty {
+/// Byte `place` of a word as the number that its type makes of it.
+#[inline(always)]
+fn value(word: u32, place: usize, ty: Type) -> f32 {
+    let byte = (word >> (8 * place)) as u8;
+    let number = match ty {
         Type::S8 => i32::from(byte as i8),
         _ => i32::from(byte),
-    }
+    };
+    number as f32
 }
 
-fn a_elements(a: &[Row], ty: Type) -> [[i32; K]; M] {
+#[inline(always)]
+fn a_elements(a: &[Row], ty: Type) -> [[f32; K]; M] {
     let words = a_words(a);
-    let mut elements = [[0; K]; M];
+    let mut elements = [[0.0; K]; M];
     for i in 0..M {
-        for k in 0..K {
-            elements[i][k] = value(words[i][k / 4].to_le_bytes()[k % 4], ty);
+        for w in 0..WORDS {
+            for place in 0..4 {
+                elements[i][4 * w + place] = value(words[i][w], place, ty);
+            }
         }
     }
     elements
 }
 
-fn b_elements(b: &[Row], ty: Type) -> [[i32; N]; K] {
+#[inline(always)]
+fn b_elements(b: &[Row], ty: Type) -> [[f32; N]; K] {
     let words = b_words(b);
-    let mut elements = [[0; N]; K];
-    for k in 0..K {
-        for j in 0..N {
-            elements[k][j] = value(words[k / 4][j].to_le_bytes()[k % 4], ty);
+    let mut elements = [[0.0; N]; K];
+    for w in 0..WORDS {
+        for place in 0..4 {
+            for j in 0..N {
+                elements[4 * w + place][j] = value(words[w][j], place, ty);
+            }
         }
     }
     elements
