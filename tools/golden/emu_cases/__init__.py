@@ -3,7 +3,3 @@
 Nothing here is taken from the emulator. Integers are Python's, floating point is `fractions` rounded once, approximations
 are mpmath's, and tensor-core sums are mmasim's. The meaning of each instruction is that of NVIDIA's PTX ISA manual.
 """
-
-from . import float32, half, integer, logic
-
-GROUPS = [integer, logic, float32, half]
