@@ -38,9 +38,13 @@ pub const TARGETS: [Target; 3] = [
     },
 ];
 
-/// They decide bits, so they are written out, defaults too. A product is fused with a sum only where the source says `fmaf`:
-/// then a kernel can follow the CPU's operations one by one.
-const MATH: [&str; 4] = [
+/// The last four decide bits, so they are written out, defaults too. A product is fused with a sum only where the source says
+/// `fmaf`: then a kernel can follow the CPU's operations one by one.
+const FLAGS: [&str; 8] = [
+    "--ptx",
+    "-std=c++17",
+    "-O3",
+    "-lineinfo",
     "-ftz=false",
     "-prec-div=true",
     "-prec-sqrt=true",
@@ -113,12 +117,8 @@ impl Compiler<'_> {
     /// Everything that the result depends on.
     fn key(&self, source: &Source, target: Target) -> String {
         let ptxas = self.ptxas.map_or("none", |tool| tool.text.as_str());
-        let mut key = format!(
-            "{FORMAT}\n{}\n{ptxas}\n{target:?}\n{:?}\n{}\n",
-            self.nvcc.text,
-            MATH,
-            self.root.display()
-        );
+        let tools = format!("{}\n{ptxas}", self.nvcc.text);
+        let mut key = format!("{FORMAT}\n{tools}\n{target:?}\n{FLAGS:?}\n");
         for (path, text) in &source.texts {
             key += &format!("{}\n{text}\n", path.display());
         }
@@ -129,9 +129,11 @@ impl Compiler<'_> {
         let path = self.out.join(format!("{stem}.ptx"));
         let mut nvcc = Command::new(&self.nvcc.path);
         nvcc.current_dir(self.root)
-            .args(["--ptx", "-std=c++17", "-O3", "-lineinfo"])
-            .args(MATH)
+            .args(FLAGS)
             .arg(format!("-arch=compute_{}", target.number))
+            // Names of static functions contain a hash of this path: a relative one, so that every checkout gives the
+            // same PTX.
+            .args(["-Xcicc", "--orig_src_path_name", "-Xcicc", &source.path])
             .arg(&source.path)
             .arg("-o")
             .arg(&path);
