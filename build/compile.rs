@@ -53,7 +53,7 @@ const FLAGS: [&str; 8] = [
 /// A person's defaults for nvcc must not reach what is shipped.
 const FLAG_VARIABLES: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
 /// Raised when the steps after nvcc change, so that older results are made again.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What to compile with and where to.
 #[derive(Debug)]

@@ -43,13 +43,12 @@ fn relative<'a>(path: &'a str, root: &str) -> &'a str {
     let inside = path
         .strip_prefix(root)
         .and_then(|rest| rest.strip_prefix('/'));
-    if let Some(inside) = inside {
-        return inside;
-    }
-    match path.rsplit_once("/include/") {
+    // The toolkit may be inside the repository too, and its headers have one name wherever it is.
+    let name = inside.unwrap_or(path);
+    match name.rsplit_once("/include/") {
         Some((_, header)) => header,
-        None if path.starts_with('/') => path.rsplit('/').next().unwrap_or(path),
-        None => path,
+        None if name.starts_with('/') => name.rsplit('/').next().unwrap_or(name),
+        None => name,
     }
 }
 

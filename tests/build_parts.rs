@@ -163,6 +163,7 @@ const PTX: &str = "// a comment
 \t.file\t1 \"/home/me/repo/cuda/scale.cu\"
 \t.file\t2 \"/home/me/repo2/cuda/x.cu\", 17, 3
 \t.file\t3 \"/opt/cuda/bin/..//include/crt/include/cuda_fp16.hpp\"
+\t.file\t4 \"/home/me/repo/.toolchain/bin/../include/crt/x.h\"
 ";
 
 #[test]
@@ -182,6 +183,7 @@ fn ptx_states_the_floor_and_no_place_of_this_machine() {
         "\t.file\t1 \"cuda/scale.cu\"",
         "\t.file\t2 \"x.cu\", 17, 3",
         "\t.file\t3 \"cuda_fp16.hpp\"",
+        "\t.file\t4 \"crt/x.h\"",
     ];
     assert_eq!(files, expected);
     assert_eq!(relative.lines().count(), PTX.lines().count());

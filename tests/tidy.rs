@@ -14,7 +14,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Every Rust file of the package, relative to its root, with its text.
 fn sources() -> Vec<(String, String)> {
-    let mut folders: Vec<PathBuf> = ["src", "tests", "benches", "examples"]
+    let mut folders: Vec<PathBuf> = ["src", "tests", "benches", "examples", "build"]
         .map(|f| Path::new(ROOT).join(f))
         .into();
     let mut files = Vec::new();

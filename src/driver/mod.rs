@@ -9,6 +9,7 @@
 mod args;
 pub mod cuda;
 mod error;
+mod image;
 mod target;
 
 pub use args::{Access, Args, DeviceType, In, InOut, Out, View};

@@ -2,11 +2,13 @@
 
 mod bench;
 mod convert;
+mod doctor;
 #[path = "../shared/dtype.rs"]
 mod dtype;
 mod inspect;
 #[path = "../shared/interrupt.rs"]
 mod interrupt;
+mod machine;
 mod output;
 mod plan;
 #[path = "../shared/simd.rs"]
@@ -37,6 +39,7 @@ const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure during a run, 2 wrong
 enum Command {
     Bench(bench::Args),
     Convert(convert::Args),
+    Doctor(doctor::Args),
     Inspect(inspect::Args),
     Plan(Box<plan::Args>),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(args) => doctor::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(args).map(|()| ExitCode::SUCCESS),
         Command::Plan(args) => plan::run(*args).map(|()| ExitCode::SUCCESS),
     };

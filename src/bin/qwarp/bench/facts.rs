@@ -1,7 +1,5 @@
 //! What is true of all tests of a run: the machine, the model, and how it runs.
 
-use std::fs;
-
 use qwarp::backend::cpu::simd::Path;
 use qwarp::checkpoint::Checkpoint;
 use qwarp::checkpoint::inspect::Usage;
@@ -9,6 +7,7 @@ use qwarp::config::ModelConfig;
 use qwarp::{DType, Result, model};
 
 use super::Args;
+use crate::machine::cpu_name;
 use crate::units::decimal;
 
 /// The head of each result.
@@ -39,7 +38,7 @@ impl Facts {
         let stored = largest.map_or("", |tensor| &tensor.dtype);
         let family = config.architecture.trim_end_matches("ForCausalLM");
         Ok(Facts {
-            cpu_info: cpu_info(),
+            cpu_info: cpu_name(),
             model_filename: args.model.display().to_string(),
             model_type: format!(
                 "{} {} {stored}",
@@ -53,14 +52,4 @@ impl Facts {
             simd: path.name(),
         })
     }
-}
-
-/// The processor's name where the system tells (Linux), else its architecture.
-fn cpu_info() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        (key.trim() == "model name").then(|| value.trim().to_string())
-    });
-    name.unwrap_or_else(|| std::env::consts::ARCH.to_string())
 }
