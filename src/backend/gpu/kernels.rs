@@ -47,6 +47,56 @@ pub fn missing() -> Option<&'static str> {
 }
 
 /// All kernels of a device's target, loaded.
+///
+/// A launch takes what the kernel's signature says:
+///
+/// ```
+/// # use half::f16;
+/// # use qwarp::{backend::gpu::kernels::Kernels, driver::{DriverError, Geometry, In, Launch, Out}};
+/// fn silu(k: &Kernels, g: Geometry, x: In<f32>, out: Out<f16>, n: u32) -> Result<Launch, DriverError> {
+///     k.silu_mul_f16(g, x, out, n)
+/// }
+/// ```
+///
+/// Two arguments swapped do not compile:
+///
+/// ```compile_fail,E0308
+/// # use half::f16;
+/// # use qwarp::{backend::gpu::kernels::Kernels, driver::{DriverError, Geometry, In, Launch, Out}};
+/// fn silu(k: &Kernels, g: Geometry, x: In<f32>, out: Out<f16>, n: u32) -> Result<Launch, DriverError> {
+///     k.silu_mul_f16(g, out, x, n)
+/// }
+/// ```
+///
+/// Nor does a pointer to another type of element:
+///
+/// ```compile_fail,E0308
+/// # use half::bf16;
+/// # use qwarp::{backend::gpu::kernels::Kernels, driver::{DriverError, Geometry, In, Launch, Out}};
+/// fn silu(k: &Kernels, g: Geometry, x: In<f32>, out: Out<bf16>, n: u32) -> Result<Launch, DriverError> {
+///     k.silu_mul_f16(g, x, out, n)
+/// }
+/// ```
+///
+/// Nor a scalar of another width:
+///
+/// ```compile_fail,E0308
+/// # use half::f16;
+/// # use qwarp::{backend::gpu::kernels::Kernels, driver::{DriverError, Geometry, In, Launch, Out}};
+/// fn silu(k: &Kernels, g: Geometry, x: In<f32>, out: Out<f16>, n: u64) -> Result<Launch, DriverError> {
+///     k.silu_mul_f16(g, x, out, n)
+/// }
+/// ```
+///
+/// Nor a launch that is one argument short, as after an edit of the `.cu` file that its launch did not follow:
+///
+/// ```compile_fail,E0061
+/// # use half::f16;
+/// # use qwarp::{backend::gpu::kernels::Kernels, driver::{DriverError, Geometry, In, Launch, Out}};
+/// fn silu(k: &Kernels, g: Geometry, x: In<f32>, out: Out<f16>) -> Result<Launch, DriverError> {
+///     k.silu_mul_f16(g, x, out)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Kernels {
     target: Target,
