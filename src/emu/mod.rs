@@ -1,5 +1,7 @@
 //! A GPU in software: runs the PTX that ships, instruction by instruction, and finds what hardware hides.
 
+pub mod check;
+pub mod counters;
 pub mod exec;
 pub mod op;
 pub mod program;

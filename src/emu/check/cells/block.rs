@@ -1,0 +1,116 @@
+//! Where cells live: blocks made when first touched, found through a table, used again by later launches.
+
+use super::Entry;
+
+/// Cells of a block.
+pub(super) const CELLS: usize = 512;
+
+/// One remembered access for each cell of a block, as two arrays so that a warp's cells compare as vectors.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub clock: [u32; CELLS],
+    pub who: [u32; CELLS],
+}
+
+impl Slot {
+    const EMPTY: Slot = Slot {
+        clock: [0; CELLS],
+        who: [0; CELLS],
+    };
+
+    #[inline]
+    pub fn get(&self, at: usize) -> Entry {
+        Entry {
+            clock: self.clock[at % CELLS],
+            who: self.who[at % CELLS],
+        }
+    }
+
+    #[inline]
+    pub fn set(&mut self, at: usize, entry: Entry) {
+        self.clock[at % CELLS] = entry.clock;
+        self.who[at % CELLS] = entry.who;
+    }
+}
+
+/// The cells of 512 grains.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// The last write.
+    pub write: Slot,
+    /// Two readers.
+    pub read: [Slot; 2],
+}
+
+impl Block {
+    const EMPTY: Block = Block {
+        write: Slot::EMPTY,
+        read: [Slot::EMPTY, Slot::EMPTY],
+    };
+}
+
+/// The blocks of a range.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// For each 512 cells, one more than the index of their block; 0 for none. Zeroed pages until touched.
+    places: Vec<u32>,
+    /// The places that have a block.
+    touched: Vec<u32>,
+    blocks: Vec<Box<Block>>,
+}
+
+impl Table {
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Room for `cells` cells. What the blocks hold is from an earlier launch, so it counts as empty.
+    pub fn lay_out(&mut self, cells: u64) {
+        let places = usize::try_from(cells.div_ceil(CELLS as u64)).unwrap_or(0);
+        if places > self.places.len() {
+            self.places = vec![0; places];
+        } else {
+            for place in &self.touched {
+                self.places[*place as usize] = 0;
+            }
+        }
+        self.touched.clear();
+    }
+
+    /// Empties all cells.
+    pub fn forget(&mut self) {
+        for block in &mut self.blocks {
+            **block = Block::EMPTY;
+        }
+    }
+
+    /// The block of a cell, made if it is not there. `None` outside the range.
+    #[inline]
+    pub fn block(&mut self, cell: u64) -> Option<&mut Block> {
+        let place = usize::try_from(cell / CELLS as u64).ok()?;
+        let index = *self.places.get(place)? as usize;
+        if index == 0 {
+            return self.add(place);
+        }
+        self.blocks.get_mut(index - 1).map(|block| &mut **block)
+    }
+
+    #[cold]
+    fn add(&mut self, place: usize) -> Option<&mut Block> {
+        let index = self.touched.len();
+        self.touched.push(u32::try_from(place).ok()?);
+        self.places[place] = self.touched.len() as u32;
+        if index == self.blocks.len() {
+            self.blocks.push(Box::new(Block::EMPTY));
+        }
+        self.blocks.get_mut(index).map(|block| &mut **block)
+    }
+
+    /// The blocks in use, with their places.
+    pub fn in_use(&self) -> impl Iterator<Item = (u32, &Block)> {
+        self.touched
+            .iter()
+            .zip(&self.blocks)
+            .map(|(place, block)| (*place, &**block))
+    }
+}

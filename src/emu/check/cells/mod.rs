@@ -1,0 +1,137 @@
+//! The race shadow of a byte range: for each grain of it the last write and two readers, checked against the clocks.
+//!
+//! Exactness. A write is ordered after every access before it, or it is reported; so whatever is ordered after the last
+//! write is ordered after all of them, and one write a cell is enough. Reads (and atomics among themselves) need no order,
+//! so a set of them must be kept. Where CTAs are never ordered, warps only by barriers of the whole CTA and lanes only by
+//! syncs of the whole warp, any write that is unordered after one of the set is unordered after one of two members that
+//! differ as much as the set allows (in CTA, else in warp, else in lane): two are kept. In kernels with finer
+//! synchronisation ([`Clocks::general`]) the members that do not fit go to a side table, up to 64 groups of lanes a cell;
+//! only beyond that can a race be missed. No order that exists is ever overlooked, so nothing is reported that is no race.
+//!
+//! Lanes of one store that write one place with the same value are accepted: PTX leaves open which of them wins, and it
+//! makes no difference. Different instructions or warps storing the same value unordered are reported.
+//!
+//! Cells hold stamps, and stamps below the current launch's (shared memory: the current CTA's) first count as empty, so
+//! nothing is cleared in between.
+
+mod block;
+mod merge;
+mod slow;
+mod spill;
+
+use std::collections::HashMap;
+
+use super::access::{Access, Conflict, Kind, Request, Strength};
+use super::clocks::Clocks;
+use super::lanes::{Lanes, Pattern};
+use block::{Block, Table};
+pub use merge::first_conflict;
+use spill::Group;
+
+/// One remembered access: its stamp and, packed, its thread, strength and instruction. Stamp 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub clock: u32,
+    pub who: u32,
+}
+
+const THREAD_BITS: u32 = 10;
+const STRENGTH_BITS: u32 = 2;
+const LAST_INSTRUCTION: u32 = (1 << (32 - THREAD_BITS - STRENGTH_BITS)) - 1;
+
+impl Entry {
+    fn new(clock: u32, thread: u32, strength: Strength, instruction: u32) -> Entry {
+        let strength = strength as u32;
+        let instruction = instruction.min(LAST_INSTRUCTION);
+        let who = (((instruction << STRENGTH_BITS) | strength) << THREAD_BITS) | (thread & 1023);
+        Entry { clock, who }
+    }
+
+    /// The thread in its CTA.
+    #[inline]
+    pub fn thread(self) -> u32 {
+        self.who & ((1 << THREAD_BITS) - 1)
+    }
+
+    fn strength(self) -> Strength {
+        match (self.who >> THREAD_BITS) & 3 {
+            0 => Strength::Weak,
+            1 => Strength::Cta,
+            _ => Strength::Gpu,
+        }
+    }
+
+    fn instruction(self) -> u32 {
+        self.who >> (THREAD_BITS + STRENGTH_BITS)
+    }
+
+    fn access(self, wrote: bool, clocks: &Clocks) -> Access {
+        Access {
+            cta: clocks.cta_of(self.clock),
+            thread: self.thread(),
+            instruction: self.instruction(),
+            wrote,
+        }
+    }
+}
+
+/// The race shadow of one byte range, as one shard sees it.
+#[derive(Debug, Default)]
+pub struct Cells {
+    base: u64,
+    bytes: u64,
+    /// log2 of the grain.
+    shift: u32,
+    /// Stamps below it are empty.
+    from: u32,
+    table: Table,
+    spilled: HashMap<u64, Vec<Group>>,
+}
+
+impl Cells {
+    /// A shadow of nothing; [`Cells::begin`] gives it a range.
+    pub fn new() -> Cells {
+        Cells::default()
+    }
+
+    /// Starts over for `bytes` bytes from address `base`, in grains of `grain` bytes: 1, 2 or 4, no larger than the
+    /// smallest access, and a divisor of `base`. `from` is [`Clocks::launch_start`] for global memory and
+    /// [`Clocks::cta_start`] for shared memory, where this is called for every CTA and costs nothing.
+    pub fn begin(&mut self, base: u64, bytes: u64, grain: u8, from: u32) {
+        let shift = u32::from(grain.max(1)).trailing_zeros();
+        if (base, bytes, shift) != (self.base, self.bytes, self.shift) || self.table.is_empty() {
+            (self.base, self.bytes, self.shift) = (base, bytes, shift);
+            self.table.lay_out((bytes >> shift) + 1);
+        }
+        if from < self.from {
+            self.table.forget();
+        }
+        self.from = from;
+        if !self.spilled.is_empty() {
+            self.spilled.clear();
+        }
+    }
+
+    /// Checks one instruction's accesses against those before, and remembers them. Its bytes lie in the range.
+    pub fn access(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
+        let lanes = &request.lanes;
+        for lane in lanes.active() {
+            let conflict = self.touch(request, lane, clocks);
+            if conflict.is_some() {
+                return conflict;
+            }
+        }
+        None
+    }
+
+    /// The cells of `lane`.
+    fn cells_of(&self, lanes: &Lanes<'_>, lane: u32) -> std::ops::RangeInclusive<u64> {
+        let first = lanes.address(lane).wrapping_sub(self.base);
+        let last = first.wrapping_add(u64::from(lanes.bytes.max(1) - 1));
+        (first >> self.shift)..=(last >> self.shift)
+    }
+
+    fn address_of(&self, cell: u64) -> u64 {
+        self.base.wrapping_add(cell << self.shift)
+    }
+}

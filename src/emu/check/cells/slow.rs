@@ -1,0 +1,169 @@
+//! One lane, one cell: every rule of the race check, written for reading. The fast paths answer the same.
+
+use super::super::access::{Conflict, Kind, Request, Strength};
+use super::super::clocks::{Bounds, Clocks};
+use super::{Cells, Entry, spill};
+
+/// An access that is being checked.
+#[derive(Clone, Copy)]
+struct Now {
+    entry: Entry,
+    warp: u32,
+    lane: u32,
+    bounds: Bounds,
+}
+
+impl Cells {
+    /// Checks and remembers the cells of one lane.
+    pub(super) fn touch(
+        &mut self,
+        request: &Request<'_>,
+        lane: u32,
+        clocks: &Clocks,
+    ) -> Option<Conflict> {
+        let bounds = clocks.bounds(request.warp);
+        let thread = request.warp * 32 + lane;
+        let entry = Entry::new(bounds.now, thread, request.strength, request.instruction);
+        let now = Now {
+            entry,
+            warp: request.warp,
+            lane,
+            bounds,
+        };
+        let writes = request.kind != Kind::Read;
+        for cell in self.cells_of(&request.lanes, lane) {
+            if let Some((earlier, wrote)) = self.conflicting(request, now, cell, clocks) {
+                return Some(Conflict {
+                    address: self.address_of(cell),
+                    earlier: earlier.access(wrote, clocks),
+                    later: entry.access(writes, clocks),
+                });
+            }
+            if writes {
+                self.remember_write(now, cell, clocks);
+            } else {
+                self.remember_read(now, cell, clocks);
+            }
+        }
+        None
+    }
+
+    /// An access of `cell` that `now` races with, and whether it wrote.
+    fn conflicting(
+        &mut self,
+        request: &Request<'_>,
+        now: Now,
+        cell: u64,
+        clocks: &Clocks,
+    ) -> Option<(Entry, bool)> {
+        let at = cell as usize;
+        let block = self.table.block(cell)?;
+        let write = block.write.get(at);
+        let reads = [block.read[0].get(at), block.read[1].get(at)];
+        if self.races(write, now, clocks) && !same_store(request, write, now.lane) {
+            return Some((write, true));
+        }
+        let writes = request.kind != Kind::Read;
+        if writes {
+            for read in reads {
+                if self.races(read, now, clocks) {
+                    return Some((read, false));
+                }
+            }
+        }
+        let groups = self.spilled.get(&cell)?;
+        groups
+            .iter()
+            .filter(|group| writes || group.wrote)
+            .flat_map(|group| group.entries().map(|entry| (entry, group.wrote)))
+            .find(|(entry, _)| self.races(*entry, now, clocks))
+    }
+
+    /// Whether `earlier` is an access of this launch, unordered with `now`, and not both are strong for each other.
+    fn races(&self, earlier: Entry, now: Now, clocks: &Clocks) -> bool {
+        if earlier.clock < self.from || clocks.ordered(earlier, now.warp, now.lane) {
+            return false;
+        }
+        let weaker = earlier.strength().min(now.entry.strength());
+        let same_cta = earlier.clock >= now.bounds.cta_start;
+        !(weaker == Strength::Gpu || weaker == Strength::Cta && same_cta)
+    }
+
+    fn remember_write(&mut self, now: Now, cell: u64, clocks: &Clocks) {
+        let at = cell as usize;
+        let Some(block) = self.table.block(cell) else {
+            return;
+        };
+        let earlier = block.write.get(at);
+        block.write.set(at, now.entry);
+        if now.entry.strength() == Strength::Weak {
+            // Everything so far is ordered before this write.
+            let none = Entry { clock: 0, who: 0 };
+            block.read[0].set(at, none);
+            block.read[1].set(at, none);
+            if !self.spilled.is_empty() {
+                self.spilled.remove(&cell);
+            }
+        } else if !now.dominates(earlier, self.from, clocks) {
+            self.spill(cell, earlier, now, true, clocks);
+        }
+    }
+
+    /// See the head of [`super`] for which readers are kept.
+    fn remember_read(&mut self, now: Now, cell: u64, clocks: &Clocks) {
+        let at = cell as usize;
+        let Some(block) = self.table.block(cell) else {
+            return;
+        };
+        let [first, second] = [block.read[0].get(at), block.read[1].get(at)];
+        let slot = if now.dominates(first, self.from, clocks) {
+            Some(0)
+        } else if now.dominates(second, self.from, clocks) {
+            Some(1)
+        } else if now.bounds.general {
+            return self.spill(cell, now.entry, now, false, clocks);
+        } else {
+            let foreign = first.clock < now.bounds.cta_start;
+            let other_warp = |entry: Entry| entry.thread() / 32 != now.warp;
+            (foreign || other_warp(first) || !other_warp(second)).then_some(1)
+        };
+        if let (Some(slot), Some(block)) = (slot, self.table.block(cell)) {
+            block.read[slot].set(at, now.entry);
+        }
+    }
+
+    /// Puts `entry`, which is `now` or what `now` has replaced, in the side table.
+    fn spill(&mut self, cell: u64, entry: Entry, now: Now, writes: bool, clocks: &Clocks) {
+        let from = self.from;
+        let groups = self.spilled.entry(cell).or_default();
+        spill::add(groups, entry, writes, |member, wrote| {
+            (writes || !wrote) && now.dominates(member, from, clocks)
+        });
+    }
+}
+
+impl Now {
+    /// Whether this access can stand for `earlier`: ordered after it, and in conflict with all that `earlier` conflicts
+    /// with.
+    fn dominates(self, earlier: Entry, from: u32, clocks: &Clocks) -> bool {
+        if earlier.clock < from {
+            return true;
+        }
+        let strength = self.entry.strength();
+        let same_cta = earlier.clock >= self.bounds.cta_start;
+        let covers = strength == Strength::Weak
+            || strength <= earlier.strength() && (same_cta || strength == Strength::Gpu);
+        covers && clocks.ordered(earlier, self.warp, self.lane)
+    }
+}
+
+/// Whether `earlier` was made by a lower lane of this very store, with the same address and value.
+fn same_store(request: &Request<'_>, earlier: Entry, lane: u32) -> bool {
+    let other = earlier.thread() % 32;
+    request.kind == Kind::Write
+        && earlier.thread() / 32 == request.warp
+        && other < lane
+        && (request.lanes.mask >> other) & 1 == 1
+        && request.lanes.address(other) == request.lanes.address(lane)
+        && (request.same_value)(other, lane)
+}
