@@ -21,10 +21,10 @@ mod spill;
 
 use std::collections::HashMap;
 
-use super::access::{Access, Conflict, Kind, Request, Strength};
+use super::access::{Access, Conflict, Request, Strength};
 use super::clocks::Clocks;
-use super::lanes::{Lanes, Pattern};
-use block::{Block, Table};
+use super::lanes::Lanes;
+use block::Table;
 pub use merge::first_conflict;
 use spill::Group;
 
@@ -40,6 +40,8 @@ const STRENGTH_BITS: u32 = 2;
 const LAST_INSTRUCTION: u32 = (1 << (32 - THREAD_BITS - STRENGTH_BITS)) - 1;
 
 impl Entry {
+    const NONE: Entry = Entry { clock: 0, who: 0 };
+
     fn new(clock: u32, thread: u32, strength: Strength, instruction: u32) -> Entry {
         let strength = strength as u32;
         let instruction = instruction.min(LAST_INSTRUCTION);
@@ -114,14 +116,7 @@ impl Cells {
 
     /// Checks one instruction's accesses against those before, and remembers them. Its bytes lie in the range.
     pub fn access(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
-        let lanes = &request.lanes;
-        for lane in lanes.active() {
-            let conflict = self.touch(request, lane, clocks);
-            if conflict.is_some() {
-                return conflict;
-            }
-        }
-        None
+        self.each_lane(request, clocks)
     }
 
     /// The cells of `lane`.

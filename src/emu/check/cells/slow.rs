@@ -14,35 +14,90 @@ struct Now {
 }
 
 impl Cells {
-    /// Checks and remembers the cells of one lane.
-    pub(super) fn touch(
+    /// Checks and remembers a request lane by lane.
+    pub(super) fn each_lane(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
+        if request.kind == Kind::Write && request.strength == Strength::Weak {
+            // All lanes are checked before the first is remembered: one that repeats another's store is not ordered
+            // after what that other is.
+            let lanes = request.lanes.active();
+            return lanes
+                .clone()
+                .find_map(|lane| self.check_lane(request, lane, clocks))
+                .or_else(|| {
+                    lanes
+                        .into_iter()
+                        .find_map(|lane| self.store_lane(request, lane, clocks))
+                });
+        }
+        request.lanes.active().find_map(|lane| {
+            self.check_lane(request, lane, clocks).or_else(|| {
+                self.remember_lane(request, lane, clocks);
+                None
+            })
+        })
+    }
+
+    /// The first conflict of one lane's cells.
+    fn check_lane(
         &mut self,
         request: &Request<'_>,
         lane: u32,
         clocks: &Clocks,
     ) -> Option<Conflict> {
-        let bounds = clocks.bounds(request.warp);
-        let thread = request.warp * 32 + lane;
-        let entry = Entry::new(bounds.now, thread, request.strength, request.instruction);
-        let now = Now {
-            entry,
-            warp: request.warp,
-            lane,
-            bounds,
-        };
+        let now = Now::of(request, lane, clocks);
         let writes = request.kind != Kind::Read;
+        self.cells_of(&request.lanes, lane).find_map(|cell| {
+            let (earlier, wrote) = self.conflicting(writes, now, cell, clocks)?;
+            Some(Conflict {
+                address: self.address_of(cell),
+                earlier: earlier.access(wrote, clocks),
+                later: now.entry.access(writes, clocks),
+            })
+        })
+    }
+
+    /// Remembers one lane's read or strong access.
+    fn remember_lane(&mut self, request: &Request<'_>, lane: u32, clocks: &Clocks) {
+        let now = Now::of(request, lane, clocks);
         for cell in self.cells_of(&request.lanes, lane) {
-            if let Some((earlier, wrote)) = self.conflicting(request, now, cell, clocks) {
-                return Some(Conflict {
-                    address: self.address_of(cell),
-                    earlier: earlier.access(wrote, clocks),
-                    later: entry.access(writes, clocks),
-                });
-            }
-            if writes {
-                self.remember_write(now, cell, clocks);
-            } else {
+            if request.kind == Kind::Read {
                 self.remember_read(now, cell, clocks);
+            } else {
+                self.remember_strong_write(now, cell, clocks);
+            }
+        }
+    }
+
+    /// Remembers one lane's ordinary store, whose conflicts with earlier requests have been looked for.
+    fn store_lane(
+        &mut self,
+        request: &Request<'_>,
+        lane: u32,
+        clocks: &Clocks,
+    ) -> Option<Conflict> {
+        let now = Now::of(request, lane, clocks);
+        for cell in self.cells_of(&request.lanes, lane) {
+            let at = cell as usize;
+            let block = self.table.block(cell)?;
+            let earlier = block.write.get(at);
+            if same_place(request, earlier, now) {
+                if !(request.same_value)(earlier.thread() % 32, lane) {
+                    return Some(Conflict {
+                        address: self.address_of(cell),
+                        earlier: earlier.access(true, clocks),
+                        later: now.entry.access(true, clocks),
+                    });
+                }
+                block.write.set(at, now.entry);
+                self.spill(cell, earlier, now, true, clocks);
+                continue;
+            }
+            // Everything so far is ordered before this store.
+            block.write.set(at, now.entry);
+            block.read[0].set(at, Entry::NONE);
+            block.read[1].set(at, Entry::NONE);
+            if !self.spilled.is_empty() {
+                self.spilled.remove(&cell);
             }
         }
         None
@@ -51,7 +106,7 @@ impl Cells {
     /// An access of `cell` that `now` races with, and whether it wrote.
     fn conflicting(
         &mut self,
-        request: &Request<'_>,
+        writes: bool,
         now: Now,
         cell: u64,
         clocks: &Clocks,
@@ -60,10 +115,9 @@ impl Cells {
         let block = self.table.block(cell)?;
         let write = block.write.get(at);
         let reads = [block.read[0].get(at), block.read[1].get(at)];
-        if self.races(write, now, clocks) && !same_store(request, write, now.lane) {
+        if self.races(write, now, clocks) {
             return Some((write, true));
         }
-        let writes = request.kind != Kind::Read;
         if writes {
             for read in reads {
                 if self.races(read, now, clocks) {
@@ -89,22 +143,14 @@ impl Cells {
         !(weaker == Strength::Gpu || weaker == Strength::Cta && same_cta)
     }
 
-    fn remember_write(&mut self, now: Now, cell: u64, clocks: &Clocks) {
+    fn remember_strong_write(&mut self, now: Now, cell: u64, clocks: &Clocks) {
         let at = cell as usize;
         let Some(block) = self.table.block(cell) else {
             return;
         };
         let earlier = block.write.get(at);
         block.write.set(at, now.entry);
-        if now.entry.strength() == Strength::Weak {
-            // Everything so far is ordered before this write.
-            let none = Entry { clock: 0, who: 0 };
-            block.read[0].set(at, none);
-            block.read[1].set(at, none);
-            if !self.spilled.is_empty() {
-                self.spilled.remove(&cell);
-            }
-        } else if !now.dominates(earlier, self.from, clocks) {
+        if !now.dominates(earlier, self.from, clocks) {
             self.spill(cell, earlier, now, true, clocks);
         }
     }
@@ -143,6 +189,17 @@ impl Cells {
 }
 
 impl Now {
+    fn of(request: &Request<'_>, lane: u32, clocks: &Clocks) -> Now {
+        let bounds = clocks.bounds(request.warp);
+        let thread = request.warp * 32 + lane;
+        Now {
+            entry: Entry::new(bounds.now, thread, request.strength, request.instruction),
+            warp: request.warp,
+            lane,
+            bounds,
+        }
+    }
+
     /// Whether this access can stand for `earlier`: ordered after it, and in conflict with all that `earlier` conflicts
     /// with.
     fn dominates(self, earlier: Entry, from: u32, clocks: &Clocks) -> bool {
@@ -157,13 +214,13 @@ impl Now {
     }
 }
 
-/// Whether `earlier` was made by a lower lane of this very store, with the same address and value.
-fn same_store(request: &Request<'_>, earlier: Entry, lane: u32) -> bool {
-    let other = earlier.thread() % 32;
-    request.kind == Kind::Write
-        && earlier.thread() / 32 == request.warp
-        && other < lane
-        && (request.lanes.mask >> other) & 1 == 1
-        && request.lanes.address(other) == request.lanes.address(lane)
-        && (request.same_value)(other, lane)
+/// Whether `earlier` was made by a lower lane of this very store. Lanes' bytes are aligned to their size, so those of two
+/// lanes are the same or apart.
+fn same_place(request: &Request<'_>, earlier: Entry, now: Now) -> bool {
+    let lane = earlier.thread() % 32;
+    earlier.clock == now.entry.clock
+        && earlier.thread() / 32 == now.warp
+        && lane < now.lane
+        && (request.lanes.mask >> lane) & 1 == 1
+        && request.lanes.address(lane) == request.lanes.address(now.lane)
 }
