@@ -97,6 +97,8 @@ class Case:
     registers: str = ""
     module: str = ""
     notes: tuple = ()
+    # On hardware the bits hold on the target's own generation alone.
+    only: bool = False
 
     def ptx(self):
         """The `.ptx` file."""
@@ -104,6 +106,8 @@ class Case:
         lines += [f"//! {note}" for note in self.notes]
         lines.append(f"//! grid {' '.join(map(str, self.grid))}")
         lines.append(f"//! block {' '.join(map(str, self.block))}")
+        if self.only:
+            lines.append(f"//! only sm_{self.target}")
         if self.shared:
             lines.append(f"//! shared {self.shared}")
         for buffer in self.buffers:
