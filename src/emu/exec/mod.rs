@@ -1,3 +1,4 @@
 //! Running decoded programs.
 
+pub mod approx;
 pub mod mma;
