@@ -31,52 +31,43 @@ pub struct MmaForm {
     pub saturate: bool,
 }
 
-/// Shapes and types that belong together, and the first target that has them.
+/// A shape, its types, and the first target that has it. A and B may each be any of the inputs.
 struct Family {
     shape: Shape,
     inputs: &'static [Type],
     results: &'static [Type],
-    /// Whether A and B may differ.
-    mixed: bool,
     since: Target,
 }
 
-const fn shape(m: usize, n: usize, k: usize) -> Shape {
-    Shape { m, n, k }
-}
-
-const fn floats(k: usize, inputs: &'static [Type], since: Target) -> Family {
-    let results: &[Type] = match inputs {
-        [Type::F16] => &[Type::F32, Type::F16],
-        _ => &[Type::F32],
-    };
+const fn family(
+    (m, k): (usize, usize),
+    inputs: &'static [Type],
+    results: &'static [Type],
+    since: Target,
+) -> Family {
     Family {
-        shape: shape(16, 8, k),
+        shape: Shape { m, n: 8, k },
         inputs,
         results,
-        mixed: false,
         since,
     }
 }
 
-const fn bytes(m: usize, k: usize, since: Target) -> Family {
-    Family {
-        shape: shape(m, 8, k),
-        inputs: &[Type::S8, Type::U8],
-        results: &[Type::S32],
-        mixed: true,
-        since,
-    }
-}
+const BYTES: &[Type] = &[Type::S8, Type::U8];
 
 const FAMILIES: [Family; 7] = [
-    floats(8, &[Type::F16], Target::Sm75),
-    floats(16, &[Type::F16], Target::Sm80),
-    floats(8, &[Type::Bf16], Target::Sm80),
-    floats(16, &[Type::Bf16], Target::Sm80),
-    bytes(8, 16, Target::Sm75),
-    bytes(16, 16, Target::Sm80),
-    bytes(16, 32, Target::Sm80),
+    family((16, 8), &[Type::F16], &[Type::F32, Type::F16], Target::Sm75),
+    family(
+        (16, 16),
+        &[Type::F16],
+        &[Type::F32, Type::F16],
+        Target::Sm80,
+    ),
+    family((16, 8), &[Type::Bf16], &[Type::F32], Target::Sm80),
+    family((16, 16), &[Type::Bf16], &[Type::F32], Target::Sm80),
+    family((8, 16), BYTES, &[Type::S32], Target::Sm75),
+    family((16, 16), BYTES, &[Type::S32], Target::Sm80),
+    family((16, 32), BYTES, &[Type::S32], Target::Sm80),
 ];
 
 impl fmt::Display for Shape {
@@ -142,6 +133,7 @@ impl MmaForm {
         Ok(Some(form))
     }
 
+    /// The family of four type names on a shape, and the form.
     fn find(shape: &str, names: [&str; 4], saturate: bool) -> Option<(&'static Family, MmaForm)> {
         let [d_type, a_type, b_type, c_type] = names.map(Type::from_name);
         let (d_type, a_type, b_type) = (d_type?, a_type?, b_type?);
@@ -149,7 +141,6 @@ impl MmaForm {
             family.shape.to_string() == shape
                 && family.inputs.contains(&a_type)
                 && family.inputs.contains(&b_type)
-                && (family.mixed || a_type == b_type)
                 && family.results.contains(&d_type)
                 && c_type == Some(d_type)
         })?;
@@ -167,25 +158,20 @@ impl MmaForm {
     pub fn all(target: Target) -> Vec<MmaForm> {
         let mut forms = Vec::new();
         for family in FAMILIES.iter().filter(|family| family.since <= target) {
-            for &a_type in family.inputs {
-                for &b_type in family.inputs {
-                    for &d_type in family.results {
-                        let saturations: &[bool] = match d_type {
-                            Type::S32 => &[false, true],
-                            _ => &[false],
-                        };
-                        forms.extend(
-                            saturations
-                                .iter()
-                                .filter(|_| family.mixed || a_type == b_type)
-                                .map(|&saturate| MmaForm {
-                                    shape: family.shape,
-                                    a_type,
-                                    b_type,
-                                    d_type,
-                                    saturate,
-                                }),
-                        );
+            for &d_type in family.results {
+                for (&a_type, &b_type) in pairs(family.inputs) {
+                    for saturate in [false, true] {
+                        // Only integers have both.
+                        if saturate && d_type != Type::S32 {
+                            continue;
+                        }
+                        forms.push(MmaForm {
+                            shape: family.shape,
+                            a_type,
+                            b_type,
+                            d_type,
+                            saturate,
+                        });
                     }
                 }
             }
@@ -207,6 +193,10 @@ impl MmaForm {
     pub fn d_registers(self) -> usize {
         registers(self.shape.m * self.shape.n, self.d_type)
     }
+}
+
+fn pairs(types: &[Type]) -> impl Iterator<Item = (&Type, &Type)> {
+    types.iter().flat_map(|a| types.iter().map(move |b| (a, b)))
 }
 
 /// Registers that a matrix takes in each of 32 lanes.
