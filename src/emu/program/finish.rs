@@ -8,6 +8,7 @@ use super::error::DecodeError;
 use super::flow::{Set, defs, uses};
 use super::inst::{GuardSlot, Inst, Pred};
 use super::module_error;
+use crate::emu::ptx::Type;
 use crate::emu::rows::{Row, Slot, WideRow};
 
 /// Rows of immediates that slots can name; the last is [`Slot::NONE`].
@@ -65,6 +66,7 @@ pub fn finish(
     inst: &Decoded,
     rows: &Allocation,
     preds: &[u16],
+    types: &[Type],
     tainted: &Set,
     constants: &mut Constants,
     lists: &mut Vec<Slot>,
@@ -80,6 +82,14 @@ pub fn finish(
             Source::None => Slot::NONE,
         });
     }
+    let is_wide = |register: &Virtual| types[register.0 as usize].bytes() == 8;
+    let wide_defs = inst.defs.iter().map(|def| def.as_ref().is_some_and(is_wide));
+    let wide_uses = inst.uses.iter().map(|source| match source {
+        Source::Register(register) => is_wide(register),
+        source => matches!(source, Source::Wide(_)),
+    });
+    let wide = wide_defs.chain(wide_uses).take(16).enumerate();
+    let wide = wide.fold(0, |bits, (index, wide)| bits | u16::from(wide) << index);
     let at = |index: usize| {
         lists
             .get(list as usize + index)
@@ -111,6 +121,7 @@ pub fn finish(
         list,
         defs: inst.defs.len() as u8,
         uses: inst.uses.len() as u8,
+        wide,
         poison: uses(inst)
             .chain(defs(inst))
             .any(|register| tainted.contains(register)),

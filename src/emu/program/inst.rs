@@ -52,6 +52,8 @@ pub struct Inst {
     pub defs: u8,
     /// How many are sources.
     pub uses: u8,
+    /// Which of them take two rows: bit `i` is operand `i` of the list.
+    pub wide: u16,
     /// Whether an unwritten register can reach an operand on some path: such instructions carry poison masks, others
     /// cannot meet one.
     pub poison: bool,

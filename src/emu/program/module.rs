@@ -53,6 +53,7 @@ fn decode_entry(module: &Module, entry: &Entry, target: Target) -> Result<Progra
             inst,
             &rows,
             &preds,
+            &names.types,
             &tainted,
             &mut constants,
             &mut lists,

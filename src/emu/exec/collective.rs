@@ -1,0 +1,203 @@
+//! What the lanes of a warp do together: shuffles, votes, matches, reductions, tensor-core products.
+
+use super::arrive::{member_mask, team};
+use super::barrier::Barrier;
+use super::context::{Context, list};
+use super::fault::Checked;
+use super::mma::{MmaForm, mma};
+use crate::emu::op::{BarrierKind, Op, ReduceMode, ShuffleMode, SyncOp, VoteMode};
+use crate::emu::program::Inst;
+use crate::emu::rows::{LANES, Row};
+
+/// Runs an instruction for lanes that are all there.
+pub fn execute(cx: &mut Context<'_>, inst: &Inst, op: SyncOp) -> Checked<()> {
+    match op {
+        SyncOp::Shuffle(mode) => shuffle(cx, inst, mode),
+        SyncOp::Vote(mode) => teams(cx, inst, |cx, inst, team, _| vote(cx, inst, team, mode)),
+        SyncOp::MatchAny { wide } => teams(cx, inst, |cx, inst, team, _| {
+            match_any(cx, inst, team, wide);
+        }),
+        SyncOp::MatchAll { wide } => teams(cx, inst, |cx, inst, team, _| {
+            match_all(cx, inst, team, wide);
+        }),
+        SyncOp::Reduce(mode) => {
+            teams(cx, inst, |cx, inst, team, _| reduce(cx, inst, team, mode));
+        }
+        SyncOp::ActiveMask => {
+            let mask = cx.lanes.mask;
+            cx.lanes.rows.set(inst.d, &Row::splat(mask), mask);
+        }
+        SyncOp::Mma(form) => product(cx, inst, form),
+        SyncOp::WarpSync => {}
+        SyncOp::Fence(_) => {}
+        SyncOp::Barrier(_) => {}
+    }
+    Ok(())
+}
+
+/// Calls `f` for each set of lanes that named one member mask, with the set and the mask.
+fn teams(
+    cx: &mut Context<'_>,
+    inst: &Inst,
+    f: impl Fn(&mut Context<'_>, &Inst, u32, u32),
+) {
+    let Some(members) = member_mask(cx, inst) else {
+        return;
+    };
+    let mut rest = cx.lanes.mask;
+    while rest != 0 {
+        let lane = rest.trailing_zeros() as usize;
+        let wanted = cx.lanes.rows.get(members).0[lane % LANES];
+        let team = team(cx, members, rest, wanted);
+        cx.lanes.mask = team;
+        f(cx, inst, team, wanted);
+        rest &= !team;
+    }
+}
+
+/// The lane that each lane reads from, and whether it is within its segment.
+pub fn shuffle_sources(cx: &Context<'_>, inst: &Inst, mode: ShuffleMode) -> ([u8; LANES], u32) {
+    let b = cx.lanes.rows.get(cx.source(inst, 1));
+    let c = cx.lanes.rows.get(cx.source(inst, 2));
+    let mut from = [0; LANES];
+    let mut inside = 0;
+    for lane in 0..LANES as u32 {
+        let at = lane as usize;
+        let (step, clamp, segment) = (b.0[at] & 31, c.0[at] & 31, (c.0[at] >> 8) & 31);
+        let low = lane & segment;
+        let limit = low | (clamp & !segment);
+        let (source, fits) = match mode {
+            ShuffleMode::Up => {
+                let source = lane.wrapping_sub(step);
+                (source, source as i32 >= limit as i32)
+            }
+            ShuffleMode::Down => (lane + step, lane + step <= limit),
+            ShuffleMode::Butterfly => (lane ^ step, lane ^ step <= limit),
+            ShuffleMode::Index => {
+                let source = low | (step & !segment);
+                (source, source <= limit)
+            }
+        };
+        from[at] = if fits { source & 31 } else { lane } as u8;
+        inside |= u32::from(fits) << lane;
+    }
+    (from, inside)
+}
+
+fn shuffle(cx: &mut Context<'_>, inst: &Inst, mode: ShuffleMode) {
+    let (from, inside) = shuffle_sources(cx, inst, mode);
+    let mask = cx.lanes.mask;
+    let values = cx.lanes.rows.get(inst.a);
+    let mut row = Row::splat(0);
+    for lane in 0..LANES {
+        row.0[lane] = values.0[usize::from(from[lane]) % LANES];
+    }
+    if mask != u32::MAX {
+        // A lane that does not take part has no value to give; what is read of it is unwritten.
+        for lane in 0..LANES {
+            row.0[lane] &= (mask >> from[lane] & 1).wrapping_neg();
+        }
+    }
+    cx.lanes.rows.set(inst.d, &row, mask);
+    cx.lanes.set_pred(inst.pd[0], inside);
+}
+
+fn vote(cx: &mut Context<'_>, inst: &Inst, team: u32, mode: VoteMode) {
+    let holds = cx.lanes.pred(inst.ps[0], inst.ps_negated[0], 0) & team;
+    let answer = match mode {
+        VoteMode::All => holds == team,
+        VoteMode::Any => holds != 0,
+        VoteMode::Uniform => holds == team || holds == 0,
+        VoteMode::Ballot => {
+            cx.lanes.rows.set(inst.d, &Row::splat(holds), team);
+            return;
+        }
+    };
+    cx.lanes.set_pred(inst.pd[0], u32::from(answer).wrapping_neg());
+}
+
+/// A lane's value of 32 or 64 bits.
+fn value(cx: &Context<'_>, inst: &Inst, wide: bool, lane: usize) -> u64 {
+    match wide {
+        true => cx.lanes.rows.get_wide(inst.a).0[lane],
+        false => u64::from(cx.lanes.rows.get(inst.a).0[lane]),
+    }
+}
+
+fn match_any(cx: &mut Context<'_>, inst: &Inst, team: u32, wide: bool) {
+    let mut row = Row::splat(0);
+    for lane in 0..LANES {
+        let mine = value(cx, inst, wide, lane);
+        for other in 0..LANES {
+            row.0[lane] |= u32::from(value(cx, inst, wide, other) == mine) << other;
+        }
+        row.0[lane] &= team;
+    }
+    cx.lanes.rows.set(inst.d, &row, team);
+}
+
+fn match_all(cx: &mut Context<'_>, inst: &Inst, team: u32, wide: bool) {
+    let first = value(cx, inst, wide, team.trailing_zeros() as usize % LANES);
+    let all = (0..LANES)
+        .filter(|lane| team >> lane & 1 == 1)
+        .all(|lane| value(cx, inst, wide, lane) == first);
+    let mask = if all { team } else { 0 };
+    cx.lanes.rows.set(inst.d, &Row::splat(mask), team);
+    cx.lanes.set_pred(inst.pd[0], u32::from(all).wrapping_neg());
+}
+
+fn reduce(cx: &mut Context<'_>, inst: &Inst, team: u32, mode: ReduceMode) {
+    let row = cx.lanes.rows.get(inst.a);
+    let values = (0..LANES)
+        .filter(|lane| team >> lane & 1 == 1)
+        .map(|lane| row.0[lane]);
+    let joined = values.reduce(|x, y| match mode {
+        ReduceMode::Add => x.wrapping_add(y),
+        ReduceMode::MinUnsigned => x.min(y),
+        ReduceMode::MaxUnsigned => x.max(y),
+        ReduceMode::MinSigned => (x as i32).min(y as i32) as u32,
+        ReduceMode::MaxSigned => (x as i32).max(y as i32) as u32,
+        ReduceMode::And => x & y,
+        ReduceMode::Or => x | y,
+        ReduceMode::Xor => x ^ y,
+    });
+    cx.lanes.rows.set(inst.d, &Row::splat(joined.unwrap_or(0)), team);
+}
+
+/// Gives the lanes of a warp what a barrier's reduction found.
+pub fn barrier_result(cx: &mut Context<'_>, inst: &Inst, barrier: &Barrier) {
+    let Op::Sync(SyncOp::Barrier(kind)) = inst.op else {
+        return;
+    };
+    let answer = barrier.answer(kind);
+    match kind {
+        BarrierKind::Count => cx.lanes.rows.set(inst.d, &Row::splat(answer), cx.lanes.mask),
+        BarrierKind::All | BarrierKind::Any => cx.lanes.set_pred(inst.pd[0], answer),
+        BarrierKind::Sync | BarrierKind::Arrive => {}
+    }
+}
+
+/// Most registers of a fragment.
+const FRAGMENT: usize = 4;
+
+fn product(cx: &mut Context<'_>, inst: &Inst, form: MmaForm) {
+    let slots = list(cx.grid, inst);
+    let (results, mut sources) = slots.split_at(usize::from(inst.defs));
+    let mut fragments = [[Row::splat(0); FRAGMENT]; 3];
+    let counts = [form.a_registers(), form.b_registers(), form.d_registers()];
+    for (fragment, count) in fragments.iter_mut().zip(counts) {
+        let (now, later) = sources.split_at(count);
+        for (row, slot) in fragment.iter_mut().zip(now) {
+            *row = *cx.lanes.rows.get(*slot);
+        }
+        sources = later;
+    }
+    let mut d = [Row::splat(0); FRAGMENT];
+    let [a, b, c] = &fragments;
+    let [a_count, b_count, d_count] = counts;
+    let target = cx.grid.program.target;
+    mma(form, target, &a[..a_count], &b[..b_count], &c[..d_count], &mut d[..d_count]);
+    for (row, slot) in d.iter().zip(results) {
+        cx.lanes.rows.set(*slot, row, u32::MAX);
+    }
+}

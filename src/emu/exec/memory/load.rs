@@ -1,0 +1,94 @@
+//! Loads.
+
+use super::address::{addresses, each_space};
+use super::bounds::{self, Verb};
+use super::{observe, transfer};
+use crate::emu::check::Lanes;
+use crate::emu::exec::context::{Context, list};
+use crate::emu::exec::fault::Checked;
+use crate::emu::memory::Words;
+use crate::emu::op::{Order, Span, Widen};
+use crate::emu::program::Inst;
+use crate::emu::ptx::Space;
+
+/// Runs a load.
+pub fn execute(
+    cx: &mut Context<'_>,
+    inst: &Inst,
+    span: Span,
+    widen: Widen,
+    order: Order,
+) -> Checked<()> {
+    let at = addresses(cx, inst.a, span.wide, inst.immediate);
+    each_space(cx, span.space, span.total(), &at, |cx, space, lanes| {
+        let load = Load { inst, span, widen };
+        bounds::aligned(cx, space, Verb::Load, &lanes)?;
+        match space {
+            Space::Global | Space::Generic => global(cx, load, order, lanes),
+            Space::Shared => {
+                bounds::within(cx, space, Verb::Load, &lanes, cx.grid.shared_bytes)?;
+                observe::near(cx, space, Verb::Load, order, &lanes)?;
+                load.run(cx, cx.shared, 0, &lanes);
+                Ok(())
+            }
+            Space::Local => {
+                bounds::within(cx, space, Verb::Load, &lanes, cx.grid.program.local_bytes)?;
+                let at = local_addresses(cx.grid.program.local_bytes, &lanes);
+                let lanes = Lanes::of(lanes.mask, lanes.bytes, &at);
+                observe::near(cx, space, Verb::Load, order, &lanes)?;
+                load.run(cx, cx.local, 0, &lanes);
+                Ok(())
+            }
+            Space::Param => {
+                bounds::within(cx, space, Verb::Load, &lanes, cx.grid.program.param_bytes)?;
+                load.run(cx, cx.grid.params.as_slice(), 0, &lanes);
+                Ok(())
+            }
+            Space::Const => {
+                let size = cx.grid.program.const_bytes.len() as u32;
+                bounds::within(cx, space, Verb::Load, &lanes, size)?;
+                load.run(cx, cx.grid.constants.as_slice(), 0, &lanes);
+                Ok(())
+            }
+        }
+    })
+}
+
+/// Addresses in the local memory of a warp: each lane's own part, one after the other.
+pub fn local_addresses(bytes: u32, lanes: &Lanes<'_>) -> [u64; 32] {
+    let stride = u64::from(local_stride(bytes));
+    std::array::from_fn(|lane| match lanes.mask >> lane & 1 {
+        1 => lanes.address(lane as u32) + lane as u64 * stride,
+        _ => 0,
+    })
+}
+
+/// Bytes from one lane's local memory to the next one's: no access straddles two.
+pub fn local_stride(bytes: u32) -> u32 {
+    bytes.next_multiple_of(16)
+}
+
+fn global(cx: &mut Context<'_>, load: Load<'_>, order: Order, lanes: Lanes<'_>) -> Checked<()> {
+    bounds::each_window(cx, Verb::Load, lanes, |cx, window, lanes| {
+        observe::global(cx, window, Verb::Load, order, lanes)?;
+        load.run(cx, window.words, window.base, lanes);
+        Ok(())
+    })
+}
+
+/// A load, to be made from some memory.
+#[derive(Clone, Copy)]
+struct Load<'i> {
+    inst: &'i Inst,
+    span: Span,
+    widen: Widen,
+}
+
+impl Load<'_> {
+    #[inline(always)]
+    fn run<W: Words>(self, cx: &mut Context<'_>, words: W, base: u64, lanes: &Lanes<'_>) {
+        let dests = &list(cx.grid, self.inst)[..usize::from(self.inst.defs)];
+        let rows = &mut cx.lanes.rows;
+        transfer::load(words, base, lanes, self.span, self.widen, rows, dests);
+    }
+}

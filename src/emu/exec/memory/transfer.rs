@@ -1,0 +1,233 @@
+//! Bytes between memory and registers. Inside bounds by now: nothing here can fail.
+
+use crate::emu::check::{Lanes, Pattern};
+use crate::emu::memory::Words;
+use crate::emu::op::{Span, Widen};
+use crate::emu::rows::{LANES, Row, Rows, Slot, WideRow};
+
+/// `BYTES` bytes at an aligned offset.
+#[inline(always)]
+pub fn fetch<W: Words, const BYTES: usize>(words: W, offset: usize) -> u64 {
+    let index = offset / 4;
+    match BYTES {
+        8 => u64::from(words.get(index)) | u64::from(words.get(index + 1)) << 32,
+        4 => u64::from(words.get(index)),
+        2 => u64::from(words.get(index) >> (8 * (offset & 2)) & 0xffff),
+        _ => u64::from(words.get(index) >> (8 * (offset & 3)) & 0xff),
+    }
+}
+
+/// Replaces `BYTES` bytes at an aligned offset.
+#[inline(always)]
+pub fn put<W: Words, const BYTES: usize>(words: W, offset: usize, value: u64) {
+    let index = offset / 4;
+    match BYTES {
+        8 => {
+            words.put(index, value as u32);
+            words.put(index + 1, (value >> 32) as u32);
+        }
+        4 => words.put(index, value as u32),
+        2 => {
+            let shift = 8 * (offset & 2);
+            words.update(index, 0xffff << shift, (value as u32) << shift);
+        }
+        _ => {
+            let shift = 8 * (offset & 3);
+            words.update(index, 0xff << shift, (value as u32) << shift);
+        }
+    }
+}
+
+/// Loads the elements of `lanes` to registers. `base` is what the first word's address is.
+#[inline(always)]
+pub fn load<W: Words>(
+    words: W,
+    base: u64,
+    lanes: &Lanes<'_>,
+    span: Span,
+    widen: Widen,
+    rows: &mut Rows<'_>,
+    dests: &[Slot],
+) {
+    match span.bytes {
+        8 => load_wide(words, base, lanes, rows, dests),
+        4 => load_narrow::<W, 4>(words, base, lanes, widen, rows, dests),
+        2 => load_narrow::<W, 2>(words, base, lanes, widen, rows, dests),
+        _ => load_narrow::<W, 1>(words, base, lanes, widen, rows, dests),
+    }
+}
+
+fn load_wide<W: Words>(
+    words: W,
+    base: u64,
+    lanes: &Lanes<'_>,
+    rows: &mut Rows<'_>,
+    dests: &[Slot],
+) {
+    for (element, dest) in dests.iter().enumerate() {
+        let mut row = WideRow::splat(0);
+        for lane in lanes.active() {
+            let offset = (lanes.address(lane) - base) as usize + 8 * element;
+            row.0[lane as usize % LANES] = fetch::<W, 8>(words, offset);
+        }
+        rows.set_wide(*dest, &row, lanes.mask);
+    }
+}
+
+#[inline(never)]
+fn load_narrow<W: Words, const BYTES: usize>(
+    words: W,
+    base: u64,
+    lanes: &Lanes<'_>,
+    widen: Widen,
+    rows: &mut Rows<'_>,
+    dests: &[Slot],
+) {
+    for (element, dest) in dests.iter().enumerate() {
+        let row = gather::<W, BYTES>(words, base, lanes, BYTES * element, dests.len());
+        match widen {
+            Widen::Zero => rows.set(*dest, &row, lanes.mask),
+            Widen::Sign16 => {
+                let row = Row(row.0.map(|bits| sign::<BYTES>(bits) & 0xffff));
+                rows.set(*dest, &row, lanes.mask);
+            }
+            Widen::Sign32 => rows.set(*dest, &Row(row.0.map(sign::<BYTES>)), lanes.mask),
+            Widen::ZeroWide => {
+                rows.set_wide(*dest, &WideRow(row.0.map(u64::from)), lanes.mask);
+            }
+            Widen::SignWide => {
+                let row = WideRow(row.0.map(|bits| sign::<BYTES>(bits) as i32 as i64 as u64));
+                rows.set_wide(*dest, &row, lanes.mask);
+            }
+        }
+    }
+}
+
+/// Sign-extends an element to 32 bits.
+#[inline(always)]
+fn sign<const BYTES: usize>(bits: u32) -> u32 {
+    match BYTES {
+        1 => bits as u8 as i8 as u32,
+        2 => bits as u16 as i16 as u32,
+        _ => bits,
+    }
+}
+
+/// One element of each lane, `at` bytes behind the lane's address; a lane has `count` elements.
+#[inline(always)]
+fn gather<W: Words, const BYTES: usize>(
+    words: W,
+    base: u64,
+    lanes: &Lanes<'_>,
+    at: usize,
+    count: usize,
+) -> Row {
+    let mut row = Row::splat(0);
+    match lanes.at {
+        Pattern::Run(first) if lanes.mask == u32::MAX && BYTES == 4 => {
+            let part = words.part((first - base) as usize / 4, LANES * count);
+            for lane in 0..LANES {
+                row.0[lane] = part.get(lane * count + at / 4);
+            }
+        }
+        Pattern::Run(first)
+            if lanes.mask == u32::MAX && BYTES == 2 && count == 1 && (first - base) % 4 == 0 =>
+        {
+            let part = words.part((first - base) as usize / 4, LANES / 2);
+            for pair in 0..LANES / 2 {
+                let word = part.get(pair);
+                row.0[2 * pair] = word & 0xffff;
+                row.0[2 * pair + 1] = word >> 16;
+            }
+        }
+        Pattern::Same(address) => {
+            let offset = (address - base) as usize + at;
+            row = Row::splat(fetch::<W, BYTES>(words, offset) as u32);
+        }
+        _ => {
+            for lane in lanes.active() {
+                let offset = (lanes.address(lane) - base) as usize + at;
+                row.0[lane as usize % LANES] = fetch::<W, BYTES>(words, offset) as u32;
+            }
+        }
+    }
+    row
+}
+
+/// Stores the elements of `lanes` from registers, in ascending order of lanes.
+#[inline(always)]
+pub fn store<W: Words>(
+    words: W,
+    base: u64,
+    lanes: &Lanes<'_>,
+    span: Span,
+    wide_values: bool,
+    rows: &Rows<'_>,
+    values: &[Slot],
+) {
+    match (span.bytes, wide_values) {
+        (8, _) => store_wide::<W, 8>(words, base, lanes, rows, values),
+        (4, true) => store_wide::<W, 4>(words, base, lanes, rows, values),
+        (2, true) => store_wide::<W, 2>(words, base, lanes, rows, values),
+        (1, true) => store_wide::<W, 1>(words, base, lanes, rows, values),
+        (4, false) => store_narrow::<W, 4>(words, base, lanes, rows, values),
+        (2, false) => store_narrow::<W, 2>(words, base, lanes, rows, values),
+        _ => store_narrow::<W, 1>(words, base, lanes, rows, values),
+    }
+}
+
+fn store_wide<W: Words, const BYTES: usize>(
+    words: W,
+    base: u64,
+    lanes: &Lanes<'_>,
+    rows: &Rows<'_>,
+    values: &[Slot],
+) {
+    for lane in lanes.active() {
+        let offset = (lanes.address(lane) - base) as usize;
+        for (element, value) in values.iter().enumerate() {
+            let value = rows.get_wide(*value).0[lane as usize % LANES];
+            put::<W, BYTES>(words, offset + BYTES * element, value);
+        }
+    }
+}
+
+#[inline(never)]
+fn store_narrow<W: Words, const BYTES: usize>(
+    words: W,
+    base: u64,
+    lanes: &Lanes<'_>,
+    rows: &Rows<'_>,
+    values: &[Slot],
+) {
+    let count = values.len();
+    match lanes.at {
+        Pattern::Run(first) if lanes.mask == u32::MAX && BYTES == 4 => {
+            let part = words.part((first - base) as usize / 4, LANES * count);
+            for (element, value) in values.iter().enumerate() {
+                let row = rows.get(*value);
+                for lane in 0..LANES {
+                    part.put(lane * count + element, row.0[lane]);
+                }
+            }
+        }
+        Pattern::Run(first)
+            if lanes.mask == u32::MAX && BYTES == 2 && count == 1 && (first - base) % 4 == 0 =>
+        {
+            let part = words.part((first - base) as usize / 4, LANES / 2);
+            let row = rows.get(values[0]);
+            for pair in 0..LANES / 2 {
+                part.put(pair, row.0[2 * pair] & 0xffff | row.0[2 * pair + 1] << 16);
+            }
+        }
+        _ => {
+            for lane in lanes.active() {
+                let offset = (lanes.address(lane) - base) as usize;
+                for (element, value) in values.iter().enumerate() {
+                    let value = u64::from(rows.get(*value).0[lane as usize % LANES]);
+                    put::<W, BYTES>(words, offset + BYTES * element, value);
+                }
+            }
+        }
+    }
+}

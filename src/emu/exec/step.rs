@@ -1,0 +1,181 @@
+//! The instruction loop of a warp.
+
+use super::alu::Alu;
+use super::arrive::{self, Arrival};
+use super::context::Context;
+use super::fault::Checked;
+use super::warp::{Group, Warp};
+use super::{collective, memory, poison, special};
+use crate::emu::op::{BarrierKind, MemoryOp, Op, SyncOp};
+use crate::emu::program::Inst;
+use crate::emu::report::ReportKind;
+
+/// Why a warp stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// Its slice of time is over.
+    Slice,
+    /// All lanes have exited.
+    Done,
+    /// It has come to a barrier.
+    Barrier(Arrival),
+}
+
+/// What an instruction leaves to be done.
+enum Next {
+    /// Go on behind it.
+    Advance,
+    /// The place to go on is set.
+    Moved,
+    /// Stop.
+    Pause(Pause),
+}
+
+/// Runs a warp for at most `slice` instructions; how many it ran, and why it stopped.
+pub fn run(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, slice: u32) -> Checked<(u32, Pause)> {
+    let grid = cx.grid;
+    let code = grid.program.code.as_slice();
+    for ran in 0..slice {
+        let inst = &code[warp.pc as usize];
+        let mask = cx.guarded(inst.guard, warp.active);
+        cx.pc = warp.pc;
+        cx.lanes.mask = mask;
+        cx.lane_instructions += match mask {
+            u32::MAX => 32,
+            mask => u64::from(mask.count_ones()),
+        };
+        if inst.poison || cx.poison.spreads {
+            poison::follow(cx, inst, warp.active)?;
+        }
+        let next = match inst.op {
+            Op::Alu(op) => {
+                if mask != 0 {
+                    alu.execute(op, inst, &grid.program.lists, &mut cx.lanes);
+                }
+                Next::Advance
+            }
+            Op::Memory(MemoryOp::LoadMatrix { .. }) | Op::Sync(_) => together(cx, warp, inst)?,
+            Op::Memory(op) => {
+                if mask != 0 {
+                    memory::execute(cx, inst, op)?;
+                }
+                Next::Advance
+            }
+            Op::Branch { to } => branch(cx, warp, to)?,
+            op => rare(cx, warp, inst, op)?,
+        };
+        match next {
+            Next::Advance => {
+                warp.pc += 1;
+                if warp.pc >= warp.meet {
+                    regroup(cx, warp)?;
+                }
+            }
+            Next::Moved => {}
+            Next::Pause(pause) => {
+                warp.clock += u64::from(ran) + 1;
+                return Ok((ran + 1, pause));
+            }
+        }
+    }
+    warp.clock += u64::from(slice);
+    warp.end_slice();
+    Ok((slice, Pause::Slice))
+}
+
+/// Goes on with the group furthest behind, if any can run.
+fn regroup(cx: &Context<'_>, warp: &mut Warp) -> Checked<()> {
+    match warp.regroup() {
+        true => Ok(()),
+        false => Err(arrive::stuck(cx, warp)),
+    }
+}
+
+fn branch(cx: &Context<'_>, warp: &mut Warp, to: u32) -> Checked<Next> {
+    let taken = cx.lanes.mask;
+    if taken == 0 {
+        return Ok(Next::Advance);
+    }
+    if taken == warp.active {
+        warp.pc = to;
+        if warp.diverged() {
+            regroup(cx, warp)?;
+        }
+        return Ok(Next::Moved);
+    }
+    warp.split(Group {
+        pc: to,
+        mask: taken,
+        parked: false,
+    });
+    warp.pc += 1;
+    regroup(cx, warp)?;
+    Ok(Next::Moved)
+}
+
+/// Special registers, ends, and what does nothing.
+fn rare(cx: &mut Context<'_>, warp: &mut Warp, inst: &Inst, op: Op) -> Checked<Next> {
+    let mask = cx.lanes.mask;
+    if mask == 0 {
+        return Ok(Next::Advance);
+    }
+    match op {
+        Op::Special(register) => special::read(cx, inst, register, warp.clock),
+        Op::Exit => {
+            warp.exit(mask);
+            if warp.live == 0 {
+                return Ok(Next::Pause(Pause::Done));
+            }
+            if warp.active == 0 {
+                regroup(cx, warp)?;
+                return Ok(Next::Moved);
+            }
+        }
+        Op::Trap => {
+            let what = "the kernel stopped itself".to_string();
+            return Err(cx.fault(ReportKind::Trap, mask.trailing_zeros(), what));
+        }
+        _ => {}
+    }
+    Ok(Next::Advance)
+}
+
+/// Instructions that lanes run together: those that are not all there wait.
+fn together(cx: &mut Context<'_>, warp: &mut Warp, inst: &Inst) -> Checked<Next> {
+    let mask = cx.lanes.mask;
+    if mask == 0 {
+        return Ok(Next::Advance);
+    }
+    let ready = match inst.op {
+        Op::Sync(SyncOp::Fence(_) | SyncOp::ActiveMask) => mask,
+        Op::Sync(SyncOp::Barrier(_)) if mask != warp.live => 0,
+        Op::Sync(SyncOp::Barrier(kind)) => {
+            let arrival = arrive::at_barrier(cx, inst, kind)?;
+            if kind == BarrierKind::Arrive {
+                warp.pc += 1;
+            }
+            return Ok(Next::Pause(Pause::Barrier(arrival)));
+        }
+        _ => arrive::ready(cx, warp, inst)?,
+    };
+    if ready != mask {
+        warp.split(Group {
+            pc: warp.pc,
+            mask: mask & !ready,
+            parked: true,
+        });
+    }
+    if ready != 0 {
+        cx.lanes.mask = ready;
+        match inst.op {
+            Op::Memory(op) => memory::execute(cx, inst, op)?,
+            Op::Sync(op) => collective::execute(cx, inst, op)?,
+            _ => {}
+        }
+    }
+    if warp.active == 0 {
+        regroup(cx, warp)?;
+        return Ok(Next::Moved);
+    }
+    Ok(Next::Advance)
+}
