@@ -2,12 +2,15 @@
 
 pub mod check;
 pub mod counters;
+mod emulator;
 pub mod exec;
+mod memory;
 pub mod op;
 pub mod program;
 pub mod ptx;
 mod report;
 mod rows;
 
+pub use emulator::{EmuOptions, Emulator};
 pub use report::{Place, Report, ReportKind};
-pub use rows::{LANES, Row, Rows, Slot, WideRow};
+pub use rows::{LANES, LOCAL_WINDOW, Row, Rows, SHARED_WINDOW, Slot, WINDOW_SHIFT, WideRow};

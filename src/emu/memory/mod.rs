@@ -4,4 +4,4 @@ mod device;
 mod words;
 
 pub use device::{Allocation, Content, Device};
-pub use words::{Words, fill, read, write};
+pub use words::{Words, WordsMut, fill, read, write};

@@ -7,16 +7,32 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Words that can be changed through a shared reference.
+/// Words that can be read.
 pub trait Words: Copy {
     /// The words `from..from + count`, so that loops behind it need no checks of their own.
     fn part(self, from: usize, count: usize) -> Self;
     /// Word `index`.
-    fn get(self, index: usize) -> u32;
+    fn word(self, index: usize) -> u32;
+}
+
+/// Words that can be changed, through a shared reference.
+pub trait WordsMut: Words {
     /// Replaces word `index`.
-    fn put(self, index: usize, value: u32);
+    fn set_word(self, index: usize, value: u32);
     /// Replaces the bits of `bits` in word `index`.
-    fn update(self, index: usize, bits: u32, value: u32);
+    fn set_bits(self, index: usize, bits: u32, value: u32);
+}
+
+impl Words for &[u32] {
+    #[inline(always)]
+    fn part(self, from: usize, count: usize) -> Self {
+        &self[from..from + count]
+    }
+
+    #[inline(always)]
+    fn word(self, index: usize) -> u32 {
+        self[index]
+    }
 }
 
 impl Words for &[AtomicU32] {
@@ -26,17 +42,19 @@ impl Words for &[AtomicU32] {
     }
 
     #[inline(always)]
-    fn get(self, index: usize) -> u32 {
+    fn word(self, index: usize) -> u32 {
         self[index].load(Ordering::Relaxed)
     }
+}
 
+impl WordsMut for &[AtomicU32] {
     #[inline(always)]
-    fn put(self, index: usize, value: u32) {
+    fn set_word(self, index: usize, value: u32) {
         self[index].store(value, Ordering::Relaxed);
     }
 
     #[inline(always)]
-    fn update(self, index: usize, bits: u32, value: u32) {
+    fn set_bits(self, index: usize, bits: u32, value: u32) {
         let word = &self[index];
         let mut old = word.load(Ordering::Relaxed);
         loop {
@@ -56,24 +74,26 @@ impl Words for &[Cell<u32>] {
     }
 
     #[inline(always)]
-    fn get(self, index: usize) -> u32 {
+    fn word(self, index: usize) -> u32 {
         self[index].get()
     }
+}
 
+impl WordsMut for &[Cell<u32>] {
     #[inline(always)]
-    fn put(self, index: usize, value: u32) {
+    fn set_word(self, index: usize, value: u32) {
         self[index].set(value);
     }
 
     #[inline(always)]
-    fn update(self, index: usize, bits: u32, value: u32) {
+    fn set_bits(self, index: usize, bits: u32, value: u32) {
         let word = &self[index];
         word.set((word.get() & !bits) | (value & bits));
     }
 }
 
 /// Copies bytes in.
-pub fn write<W: Words>(words: W, offset: usize, bytes: &[u8]) {
+pub fn write<W: WordsMut>(words: W, offset: usize, bytes: &[u8]) {
     each_word(offset, bytes.len(), |index, bits| {
         let mut value = [0; 4];
         for (byte, slot) in value.iter_mut().enumerate() {
@@ -83,18 +103,18 @@ pub fn write<W: Words>(words: W, offset: usize, bytes: &[u8]) {
         }
         let value = u32::from_le_bytes(value);
         match bits {
-            u32::MAX => words.put(index, value),
-            _ => words.update(index, bits, value),
+            u32::MAX => words.set_word(index, value),
+            _ => words.set_bits(index, bits, value),
         }
     });
 }
 
 /// Sets `len` bytes to `byte`.
-pub fn fill<W: Words>(words: W, offset: usize, len: usize, byte: u8) {
+pub fn fill<W: WordsMut>(words: W, offset: usize, len: usize, byte: u8) {
     let value = u32::from_le_bytes([byte; 4]);
     each_word(offset, len, |index, bits| match bits {
-        u32::MAX => words.put(index, value),
-        _ => words.update(index, bits, value),
+        u32::MAX => words.set_word(index, value),
+        _ => words.set_bits(index, bits, value),
     });
 }
 
@@ -105,7 +125,7 @@ pub fn read<W: Words>(words: W, offset: usize, bytes: &mut [u8]) {
     while !rest.is_empty() {
         let within = at % 4;
         let count = (4 - within).min(rest.len());
-        let word = words.get(at / 4).to_le_bytes();
+        let word = words.word(at / 4).to_le_bytes();
         let (now, later) = rest.split_at_mut(count);
         now.copy_from_slice(&word[within..within + count]);
         rest = later;

@@ -10,10 +10,10 @@ use super::bounds::{self, Verb};
 use super::observe;
 use super::transfer::{fetch, put};
 use crate::emu::check::Lanes;
-use crate::emu::exec::alu::round::to_odd;
+use crate::emu::exec::alu::to_odd;
 use crate::emu::exec::context::Context;
 use crate::emu::exec::fault::Checked;
-use crate::emu::memory::Words;
+use crate::emu::memory::WordsMut;
 use crate::emu::op::{AtomicFunction, Order, Span};
 use crate::emu::program::Inst;
 use crate::emu::ptx::{Space, Type};
@@ -74,7 +74,7 @@ struct Atomic<'i> {
 }
 
 impl Atomic<'_> {
-    fn run<W: Words>(
+    fn run<W: WordsMut>(
         self,
         cx: &Context<'_>,
         words: W,

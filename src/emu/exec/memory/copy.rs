@@ -6,7 +6,7 @@ use super::observe;
 use crate::emu::check::Lanes;
 use crate::emu::exec::context::Context;
 use crate::emu::exec::fault::Checked;
-use crate::emu::memory::Words;
+use crate::emu::memory::{Words, WordsMut};
 use crate::emu::op::{CopySize, Order};
 use crate::emu::program::Inst;
 use crate::emu::ptx::Space;
@@ -50,7 +50,7 @@ pub fn execute(
                 let source = (lanes.address(lane) - window.base) as usize / 4;
                 let dest = to.address(lane) as usize / 4;
                 for word in 0..words as usize {
-                    cx.shared.put(dest + word, window.words.get(source + word));
+                    cx.shared.set_word(dest + word, window.words.word(source + word));
                 }
             }
             Ok(())
@@ -63,7 +63,7 @@ pub fn execute(
 fn zero_fill(cx: &Context<'_>, to: &Lanes<'_>, mask: u32, words: u32, bytes: u32) {
     for lane in (0..32).filter(|lane| mask >> lane & 1 == 1) {
         for word in words..bytes / 4 {
-            cx.shared.put((to.address(lane) as usize / 4) + word as usize, 0);
+            cx.shared.set_word((to.address(lane) as usize / 4) + word as usize, 0);
         }
     }
 }

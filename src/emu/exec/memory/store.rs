@@ -7,7 +7,7 @@ use super::{observe, transfer};
 use crate::emu::check::Lanes;
 use crate::emu::exec::context::{Context, list};
 use crate::emu::exec::fault::Checked;
-use crate::emu::memory::Words;
+use crate::emu::memory::WordsMut;
 use crate::emu::op::{Order, Span};
 use crate::emu::program::Inst;
 use crate::emu::ptx::Space;
@@ -62,7 +62,7 @@ struct Store<'i> {
 
 impl Store<'_> {
     #[inline(always)]
-    fn run<W: Words>(self, cx: &Context<'_>, words: W, base: u64, lanes: &Lanes<'_>) {
+    fn run<W: WordsMut>(self, cx: &Context<'_>, words: W, base: u64, lanes: &Lanes<'_>) {
         let values = &list(cx.grid, self.inst)[1..];
         let rows = &cx.lanes.rows;
         transfer::store(words, base, lanes, self.span, self.wide_values, rows, values);

@@ -1,7 +1,7 @@
 //! Bytes between memory and registers. Inside bounds by now: nothing here can fail.
 
 use crate::emu::check::{Lanes, Pattern};
-use crate::emu::memory::Words;
+use crate::emu::memory::{Words, WordsMut};
 use crate::emu::op::{Span, Widen};
 use crate::emu::rows::{LANES, Row, Rows, Slot, WideRow};
 
@@ -10,30 +10,30 @@ use crate::emu::rows::{LANES, Row, Rows, Slot, WideRow};
 pub fn fetch<W: Words, const BYTES: usize>(words: W, offset: usize) -> u64 {
     let index = offset / 4;
     match BYTES {
-        8 => u64::from(words.get(index)) | u64::from(words.get(index + 1)) << 32,
-        4 => u64::from(words.get(index)),
-        2 => u64::from(words.get(index) >> (8 * (offset & 2)) & 0xffff),
-        _ => u64::from(words.get(index) >> (8 * (offset & 3)) & 0xff),
+        8 => u64::from(words.word(index)) | u64::from(words.word(index + 1)) << 32,
+        4 => u64::from(words.word(index)),
+        2 => u64::from(words.word(index) >> (8 * (offset & 2)) & 0xffff),
+        _ => u64::from(words.word(index) >> (8 * (offset & 3)) & 0xff),
     }
 }
 
 /// Replaces `BYTES` bytes at an aligned offset.
 #[inline(always)]
-pub fn put<W: Words, const BYTES: usize>(words: W, offset: usize, value: u64) {
+pub fn put<W: WordsMut, const BYTES: usize>(words: W, offset: usize, value: u64) {
     let index = offset / 4;
     match BYTES {
         8 => {
-            words.put(index, value as u32);
-            words.put(index + 1, (value >> 32) as u32);
+            words.set_word(index, value as u32);
+            words.set_word(index + 1, (value >> 32) as u32);
         }
-        4 => words.put(index, value as u32),
+        4 => words.set_word(index, value as u32),
         2 => {
             let shift = 8 * (offset & 2);
-            words.update(index, 0xffff << shift, (value as u32) << shift);
+            words.set_bits(index, 0xffff << shift, (value as u32) << shift);
         }
         _ => {
             let shift = 8 * (offset & 3);
-            words.update(index, 0xff << shift, (value as u32) << shift);
+            words.set_bits(index, 0xff << shift, (value as u32) << shift);
         }
     }
 }
@@ -127,7 +127,7 @@ fn gather<W: Words, const BYTES: usize>(
         Pattern::Run(first) if lanes.mask == u32::MAX && BYTES == 4 => {
             let part = words.part((first - base) as usize / 4, LANES * count);
             for lane in 0..LANES {
-                row.0[lane] = part.get(lane * count + at / 4);
+                row.0[lane] = part.word(lane * count + at / 4);
             }
         }
         Pattern::Run(first)
@@ -135,7 +135,7 @@ fn gather<W: Words, const BYTES: usize>(
         {
             let part = words.part((first - base) as usize / 4, LANES / 2);
             for pair in 0..LANES / 2 {
-                let word = part.get(pair);
+                let word = part.word(pair);
                 row.0[2 * pair] = word & 0xffff;
                 row.0[2 * pair + 1] = word >> 16;
             }
@@ -156,7 +156,7 @@ fn gather<W: Words, const BYTES: usize>(
 
 /// Stores the elements of `lanes` from registers, in ascending order of lanes.
 #[inline(always)]
-pub fn store<W: Words>(
+pub fn store<W: WordsMut>(
     words: W,
     base: u64,
     lanes: &Lanes<'_>,
@@ -176,7 +176,7 @@ pub fn store<W: Words>(
     }
 }
 
-fn store_wide<W: Words, const BYTES: usize>(
+fn store_wide<W: WordsMut, const BYTES: usize>(
     words: W,
     base: u64,
     lanes: &Lanes<'_>,
@@ -193,7 +193,7 @@ fn store_wide<W: Words, const BYTES: usize>(
 }
 
 #[inline(never)]
-fn store_narrow<W: Words, const BYTES: usize>(
+fn store_narrow<W: WordsMut, const BYTES: usize>(
     words: W,
     base: u64,
     lanes: &Lanes<'_>,
@@ -207,7 +207,7 @@ fn store_narrow<W: Words, const BYTES: usize>(
             for (element, value) in values.iter().enumerate() {
                 let row = rows.get(*value);
                 for lane in 0..LANES {
-                    part.put(lane * count + element, row.0[lane]);
+                    part.set_word(lane * count + element, row.0[lane]);
                 }
             }
         }
@@ -217,7 +217,7 @@ fn store_narrow<W: Words, const BYTES: usize>(
             let part = words.part((first - base) as usize / 4, LANES / 2);
             let row = rows.get(values[0]);
             for pair in 0..LANES / 2 {
-                part.put(pair, row.0[2 * pair] & 0xffff | row.0[2 * pair + 1] << 16);
+                part.set_word(pair, row.0[2 * pair] & 0xffff | row.0[2 * pair + 1] << 16);
             }
         }
         _ => {

@@ -1,0 +1,158 @@
+//! The emulator as a device: the second implementation of [`Driver`].
+//!
+//! Everything happens in the call that asks for it: a launch has run, and what it did wrong is its result, when
+//! [`Driver::launch`] returns. After a finding the device goes on; what the kernel had written stays written. The times of
+//! events are the host's.
+
+mod facts;
+mod prepare;
+mod state;
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use super::exec;
+use super::exec::alu::Alu;
+use crate::driver::{
+    DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Image, Launch, ModuleId,
+    Result, SequenceId, Target,
+};
+use state::State;
+
+/// Warp instructions that one CTA may run before it counts as endless.
+const MAX_INSTRUCTIONS: u64 = 1 << 27;
+
+/// What an emulator is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmuOptions {
+    /// The generation that it stands for.
+    pub target: Target,
+    /// Host threads that run CTAs; results do not depend on them.
+    pub host_threads: usize,
+    /// Whether races and unwritten memory are looked for. Bounds, alignment and barriers always are.
+    pub checks: bool,
+    /// Whether instructions and memory traffic are counted.
+    pub counters: bool,
+}
+
+/// A GPU in software.
+#[derive(Debug)]
+pub struct Emulator {
+    options: EmuOptions,
+    facts: DeviceFacts,
+    alu: Alu,
+    budget: u64,
+    state: RefCell<State>,
+}
+
+impl Emulator {
+    /// A device without memory in use and without modules.
+    pub fn new(options: EmuOptions) -> Emulator {
+        let facts = facts::of(options.target);
+        Emulator {
+            options,
+            alu: Alu::detect(),
+            budget: MAX_INSTRUCTIONS,
+            state: RefCell::new(State::new(facts.memory_bytes)),
+            facts,
+        }
+    }
+
+    /// The same with another bound on the warp instructions of one CTA.
+    pub fn with_budget(mut self, instructions: u64) -> Emulator {
+        self.budget = instructions;
+        self
+    }
+
+    /// Instructions run so far, counted a lane.
+    pub fn instructions(&self) -> u64 {
+        self.state.borrow().lane_instructions
+    }
+
+    fn run(&self, launch: &Launch) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        let (lane_instructions, report) = {
+            let grid = prepare::grid(&state, launch, &self.facts, &self.options, self.budget)?;
+            let outcome = exec::run(&grid, self.alu, self.options.host_threads);
+            let report = outcome.fault.map(|fault| fault.report(&grid));
+            (outcome.lane_instructions, report)
+        };
+        state.lane_instructions += lane_instructions;
+        report.map_or(Ok(()), |report| {
+            Err(DriverError::Finding(Box::new(report)))
+        })
+    }
+}
+
+impl Driver for Emulator {
+    fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<DevicePtr> {
+        self.state.borrow_mut().alloc(bytes)
+    }
+
+    fn free(&self, ptr: DevicePtr) -> Result<()> {
+        self.state.borrow_mut().free(ptr)
+    }
+
+    fn copy_in(&self, to: DevicePtr, bytes: &[u8]) -> Result<()> {
+        self.state.borrow().copy_in(to, bytes)
+    }
+
+    fn copy_out(&self, from: DevicePtr, bytes: &mut [u8]) -> Result<()> {
+        self.state
+            .borrow()
+            .copy_out(from, bytes, self.options.checks)
+    }
+
+    fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
+        self.state.borrow().fill(to, byte, len)
+    }
+
+    fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
+        self.state
+            .borrow_mut()
+            .load_module(image, self.options.target)
+    }
+
+    fn function(&self, module: ModuleId, name: &str) -> Result<Option<FunctionId>> {
+        self.state.borrow().function(module, name)
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<()> {
+        self.run(launch)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn event(&self) -> Result<EventId> {
+        Ok(self.state.borrow_mut().add_event())
+    }
+
+    fn record(&self, event: EventId) -> Result<()> {
+        self.state.borrow_mut().record(event, Instant::now())
+    }
+
+    fn elapsed_ms(&self, start: EventId, end: EventId) -> Result<f32> {
+        let state = self.state.borrow();
+        let (start, end) = (state.recorded(start)?, state.recorded(end)?);
+        Ok(end.saturating_duration_since(start).as_secs_f32() * 1e3)
+    }
+
+    fn sequence(&self, launches: &[Launch]) -> Result<SequenceId> {
+        let mut state = self.state.borrow_mut();
+        for launch in launches {
+            prepare::grid(&state, launch, &self.facts, &self.options, self.budget)?;
+        }
+        Ok(state.add_sequence(launches.to_vec()))
+    }
+
+    fn replay(&self, sequence: SequenceId) -> Result<()> {
+        let launches = self.state.borrow().sequence(sequence)?;
+        launches.iter().try_for_each(|launch| self.run(launch))
+    }
+}

@@ -1,0 +1,139 @@
+//! A launch held against what the kernel and the device say, before anything runs.
+
+use super::EmuOptions;
+use super::state::State;
+use crate::driver::{DeviceFacts, DriverError, Launch, Result, View};
+use crate::emu::exec::{Grid, Window, thread_ids, words};
+use crate::emu::program::Program;
+use crate::emu::rows::LANES;
+
+/// Most threads of a CTA, in all and in each dimension.
+const MAX_THREADS: u64 = 1024;
+const MAX_BLOCK: [u32; 3] = [1024, 1024, 64];
+/// Most CTAs in each dimension.
+const MAX_GRID: [u32; 3] = [i32::MAX as u32, 65535, 65535];
+
+/// The grid of a launch.
+pub fn grid<'a>(
+    state: &'a State,
+    launch: &Launch,
+    facts: &DeviceFacts,
+    options: &EmuOptions,
+    budget: u64,
+) -> Result<Grid<'a>> {
+    let program = state.program(launch.function)?;
+    let refuse = |reason: String| DriverError::Launch {
+        kernel: program.name.clone(),
+        reason,
+    };
+    let threads = geometry(launch, program).map_err(refuse)?;
+    let shared_bytes = shared(launch, program, facts.max_shared_bytes).map_err(refuse)?;
+    arguments(launch, program).map_err(refuse)?;
+    let windows: std::result::Result<Vec<_>, String> = launch
+        .args
+        .views
+        .iter()
+        .filter(|view| view.bytes > 0)
+        .map(|view| window(state, view, program))
+        .collect();
+    let warps = threads.div_ceil(LANES as u32);
+    Ok(Grid {
+        program,
+        geometry: launch.geometry,
+        threads,
+        warps,
+        params: words(&launch.args.bytes),
+        constants: words(&program.const_bytes),
+        windows: windows.map_err(refuse)?,
+        device: &state.memory,
+        shared_bytes,
+        thread_ids: thread_ids(launch.geometry.block, warps),
+        budget,
+        checks: options.checks,
+    })
+}
+
+/// The threads of a CTA.
+fn geometry(launch: &Launch, program: &Program) -> std::result::Result<u32, String> {
+    let geometry = &launch.geometry;
+    for (name, sizes, limits) in [
+        ("grid", geometry.grid, MAX_GRID),
+        ("CTA", geometry.block, MAX_BLOCK),
+    ] {
+        let fits = |(size, limit): (&u32, &u32)| (1..=*limit).contains(size);
+        if !sizes.iter().zip(&limits).all(fits) {
+            return Err(format!("a {name} of {sizes:?}, between 1 and {limits:?}"));
+        }
+    }
+    let threads: u64 = geometry.block.iter().map(|&n| u64::from(n)).product();
+    let limit = program.max_threads.map_or(MAX_THREADS, u64::from);
+    if threads > limit.min(MAX_THREADS) {
+        return Err(format!("a CTA of {threads} threads, at most {limit}"));
+    }
+    Ok(threads as u32)
+}
+
+/// Static and dynamic shared memory together.
+fn shared(launch: &Launch, program: &Program, limit: u32) -> std::result::Result<u32, String> {
+    let dynamic = launch.geometry.shared_bytes;
+    let total = match dynamic {
+        0 => Some(program.shared_bytes),
+        _ => program.dynamic_shared_offset.checked_add(dynamic),
+    };
+    total.filter(|total| *total <= limit).ok_or_else(|| {
+        format!(
+            "{} bytes of static and {dynamic} of dynamic shared memory, at most {limit}",
+            program.shared_bytes
+        )
+    })
+}
+
+/// The arguments must lie where the kernel's parameters do.
+fn arguments(launch: &Launch, program: &Program) -> std::result::Result<(), String> {
+    let args = &launch.args;
+    let (given, wanted) = (args.offsets.len(), program.params.len());
+    if given != wanted {
+        return Err(format!("{given} arguments for {wanted} parameters"));
+    }
+    let mut ends = args.offsets.iter().skip(1).copied().collect::<Vec<u32>>();
+    ends.push(args.bytes.len() as u32);
+    for ((param, offset), end) in program.params.iter().zip(&args.offsets).zip(ends) {
+        if *offset != param.offset || end < param.offset + param.bytes {
+            return Err(format!(
+                "parameter {} has {} bytes at {}, its argument {} at {offset}",
+                param.name,
+                param.bytes,
+                param.offset,
+                end.saturating_sub(*offset)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The memory that a pointer argument may be used for.
+fn window<'a>(
+    state: &'a State,
+    view: &View,
+    program: &Program,
+) -> std::result::Result<Window<'a>, String> {
+    let found = state.memory.find(view.ptr.0, view.bytes);
+    let Some((allocation, content)) = found else {
+        let name = program.params.get(view.param as usize);
+        return Err(format!(
+            "argument {} ({}): {} bytes at {:#x} are not in one allocation",
+            view.param,
+            name.map_or("?", |param| param.name.as_str()),
+            view.bytes,
+            view.ptr.0
+        ));
+    };
+    Ok(Window {
+        start: view.ptr.0,
+        end: view.ptr.0 + view.bytes,
+        access: view.access,
+        param: view.param,
+        base: allocation.address,
+        words: &content.words,
+    })
+}

@@ -1,0 +1,154 @@
+//! What the emulated device holds: memory, modules, events and sequences by number.
+
+use std::time::Instant;
+
+use crate::driver::{
+    DevicePtr, DriverError, EventId, FunctionId, Image, Launch, ModuleId, Result, SequenceId,
+    Target,
+};
+use crate::emu::memory::{self, Allocation, Content, Device};
+use crate::emu::program::{Program, decode_module};
+use crate::emu::ptx;
+
+/// The state of a device.
+#[derive(Debug)]
+pub struct State {
+    /// Its memory.
+    pub memory: Device,
+    /// Instructions run so far, counted a lane.
+    pub lane_instructions: u64,
+    /// The kernels of all modules.
+    programs: Vec<Program>,
+    /// The first kernel of each module and one past its last.
+    modules: Vec<std::ops::Range<usize>>,
+    events: Vec<Option<Instant>>,
+    sequences: Vec<Vec<Launch>>,
+}
+
+fn unknown(what: &'static str, value: u64) -> DriverError {
+    DriverError::Unknown { what, value }
+}
+
+impl State {
+    /// A device of `capacity` bytes that holds nothing.
+    pub fn new(capacity: u64) -> State {
+        State {
+            memory: Device::new(capacity),
+            lane_instructions: 0,
+            programs: Vec::new(),
+            modules: Vec::new(),
+            events: Vec::new(),
+            sequences: Vec::new(),
+        }
+    }
+
+    /// See [`crate::driver::Driver::alloc`].
+    pub fn alloc(&mut self, bytes: usize) -> Result<DevicePtr> {
+        let asked = bytes as u64;
+        let given = self.memory.alloc(asked);
+        given
+            .map(DevicePtr)
+            .map_err(|free| DriverError::OutOfMemory { asked, free })
+    }
+
+    /// See [`crate::driver::Driver::free`].
+    pub fn free(&mut self, ptr: DevicePtr) -> Result<()> {
+        match self.memory.free(ptr.0) {
+            true => Ok(()),
+            false => Err(unknown("address", ptr.0)),
+        }
+    }
+
+    fn find(&self, at: DevicePtr, len: usize) -> Result<(&Allocation, &Content)> {
+        let found = self.memory.find(at.0, len as u64);
+        found.ok_or_else(|| unknown("address range from", at.0))
+    }
+
+    /// See [`crate::driver::Driver::copy_in`].
+    pub fn copy_in(&self, to: DevicePtr, bytes: &[u8]) -> Result<()> {
+        let (allocation, content) = self.find(to, bytes.len())?;
+        let offset = (to.0 - allocation.address) as usize;
+        memory::write(&content.words[..], offset, bytes);
+        Ok(())
+    }
+
+    /// See [`crate::driver::Driver::copy_out`].
+    pub fn copy_out(&self, from: DevicePtr, bytes: &mut [u8], _checks: bool) -> Result<()> {
+        let (allocation, content) = self.find(from, bytes.len())?;
+        let offset = (from.0 - allocation.address) as usize;
+        memory::read(&content.words[..], offset, bytes);
+        Ok(())
+    }
+
+    /// See [`crate::driver::Driver::fill`].
+    pub fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
+        let (allocation, content) = self.find(to, len)?;
+        let offset = (to.0 - allocation.address) as usize;
+        memory::fill(&content.words[..], offset, len, byte);
+        Ok(())
+    }
+
+    /// See [`crate::driver::Driver::load_module`].
+    pub fn load_module(&mut self, image: &Image<'_>, target: Target) -> Result<ModuleId> {
+        let refuse = |reason: String| DriverError::Module {
+            module: image.name.into(),
+            reason,
+        };
+        let module = ptx::parse(image.ptx).map_err(|error| refuse(error.to_string()))?;
+        if module.target > target.number() {
+            let reason = format!("it is for sm_{}, the device is {target}", module.target);
+            return Err(refuse(reason));
+        }
+        let programs = decode_module(&module).map_err(|error| refuse(error.to_string()))?;
+        let first = self.programs.len();
+        self.programs.extend(programs);
+        self.modules.push(first..self.programs.len());
+        Ok(ModuleId(self.modules.len() as u32 - 1))
+    }
+
+    /// See [`crate::driver::Driver::function`].
+    pub fn function(&self, module: ModuleId, name: &str) -> Result<Option<FunctionId>> {
+        let range = self.modules.get(module.0 as usize);
+        let range = range.ok_or_else(|| unknown("module", u64::from(module.0)))?;
+        let mut kernels = range.clone();
+        let found = kernels.find(|&index| self.programs[index].name == name);
+        Ok(found.map(|index| FunctionId(index as u32)))
+    }
+
+    /// A kernel.
+    pub fn program(&self, function: FunctionId) -> Result<&Program> {
+        let program = self.programs.get(function.0 as usize);
+        program.ok_or_else(|| unknown("function", u64::from(function.0)))
+    }
+
+    /// A new event.
+    pub fn add_event(&mut self) -> EventId {
+        self.events.push(None);
+        EventId(self.events.len() as u32 - 1)
+    }
+
+    /// Takes an event's time.
+    pub fn record(&mut self, event: EventId, now: Instant) -> Result<()> {
+        let slot = self.events.get_mut(event.0 as usize);
+        *slot.ok_or_else(|| unknown("event", u64::from(event.0)))? = Some(now);
+        Ok(())
+    }
+
+    /// When an event was recorded.
+    pub fn recorded(&self, event: EventId) -> Result<Instant> {
+        let slot = self.events.get(event.0 as usize).copied().flatten();
+        slot.ok_or_else(|| unknown("recorded event", u64::from(event.0)))
+    }
+
+    /// A new sequence.
+    pub fn add_sequence(&mut self, launches: Vec<Launch>) -> SequenceId {
+        self.sequences.push(launches);
+        SequenceId(self.sequences.len() as u32 - 1)
+    }
+
+    /// The launches of a sequence.
+    pub fn sequence(&self, sequence: SequenceId) -> Result<Vec<Launch>> {
+        let launches = self.sequences.get(sequence.0 as usize).cloned();
+        launches.ok_or_else(|| unknown("sequence", u64::from(sequence.0)))
+    }
+}
