@@ -3,6 +3,15 @@
 /// Lanes of a warp.
 pub const LANES: usize = 32;
 
+/// Generic addresses from this bit on say which window they are in: 0 is global memory.
+pub const WINDOW_SHIFT: u32 = 56;
+
+/// Where shared memory starts among generic addresses.
+pub const SHARED_WINDOW: u64 = 1 << WINDOW_SHIFT;
+
+/// Where local memory starts among generic addresses.
+pub const LOCAL_WINDOW: u64 = 2 << WINDOW_SHIFT;
+
 /// One 32-bit register over the lanes of a warp. 8- and 16-bit registers use the low bits, the rest is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]

@@ -2,10 +2,15 @@
 
 mod alu;
 mod memory;
+mod number;
 mod sync;
 
-pub use alu::AluOp;
+pub use alu::{
+    AluOp, ApproxOp, CarryOp, Cmp, Combine, Compared, Conversion, DotForm, FieldOp, FloatOp,
+    HalfClamp, IntOp, LogicOp, Number, Packing, PermuteMode, PredicateOp, SetResult, TestOp,
+};
 pub use memory::{AtomicFunction, CopySize, MemoryOp, Order, Scope, Span, Widen};
+pub use number::{Float, Half, Int, Rounding, Width};
 pub use sync::{BarrierKind, ReduceMode, ShuffleMode, SyncOp, VoteMode};
 
 /// What an instruction does.

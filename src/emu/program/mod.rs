@@ -1,6 +1,7 @@
 //! Syntax trees to decoded programs: names to registers, labels to indices, virtual registers to rows.
 
 mod allocate;
+mod alu;
 mod control;
 mod decoded;
 mod error;
