@@ -22,3 +22,4 @@ mod shift;
 
 pub use dispatch::Alu;
 pub use lanes::LaneState;
+pub use round::to_odd;

@@ -24,12 +24,7 @@ const FUNCTIONS: [(&str, AtomicFunction); 10] = [
 pub fn decode(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError> {
     let returns = at.parts[0] == "atom";
     let mut parts = Parts::new(at, 1);
-    let order = order(&mut parts);
-    let mut space = Space::Generic;
-    if let Some(named @ (Space::Global | Space::Shared)) = parts.peek().and_then(named_space) {
-        parts.take();
-        space = named;
-    }
+    let (order, space) = order(&mut parts);
     let function = parts.one_of(&FUNCTIONS).ok_or_else(|| parts.refuse())?;
     let rounds_as_told = parts.accept("noftz");
     let ty = parts.last_type(accepted(function))?;
@@ -76,7 +71,8 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError
     })
 }
 
-fn order(parts: &mut Parts<'_>) -> Order {
+/// Order, scope and space; ptxas takes the scope on either side of the space.
+fn order(parts: &mut Parts<'_>) -> (Order, Space) {
     type Scoped = fn(Scope) -> Order;
     let table: [(&str, Scoped); 4] = [
         ("relaxed", Order::Relaxed),
@@ -85,8 +81,15 @@ fn order(parts: &mut Parts<'_>) -> Order {
         ("acq_rel", Order::AcquireRelease),
     ];
     let order = parts.one_of(&table).unwrap_or(Order::Relaxed);
+    let before = parts.scope();
+    let mut space = Space::Generic;
+    if let Some(named @ (Space::Global | Space::Shared)) = parts.peek().and_then(named_space) {
+        parts.take();
+        space = named;
+    }
     // Without a scope an atomic reaches the whole device.
-    order(parts.scope().unwrap_or(Scope::Device))
+    let scope = before.or_else(|| parts.scope()).unwrap_or(Scope::Device);
+    (order(scope), space)
 }
 
 fn accepted(function: AtomicFunction) -> &'static [Type] {
