@@ -52,6 +52,9 @@ const FLAGS: [&str; 8] = [
 ];
 /// A person's defaults for nvcc must not reach what is shipped.
 const FLAG_VARIABLES: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
+/// Where an ELF file states its ABI version, and the one that cubins must have.
+const ELF_ABI_AT: usize = 8;
+const ELF_ABI: u8 = 7;
 /// Raised when the steps after nvcc change, so that older results are made again.
 const FORMAT: u32 = 2;
 
@@ -161,6 +164,16 @@ impl Compiler<'_> {
             .arg(format!("{stem}.ptx"))
             .args(["-o", &format!("{stem}.cubin")]);
         let (_, log) = run(&mut ptxas)?;
+        let cubin = self.out.join(format!("{stem}.cubin"));
+        let bytes = fs::read(&cubin).map_err(|e| failed(&cubin, &e))?;
+        let abi = bytes.get(ELF_ABI_AT).copied();
+        if abi != Some(ELF_ABI) {
+            return Err(format!(
+                "{}: a cubin of ELF ABI version {abi:?}, expected {ELF_ABI}, which drivers from 525 on accept; tools/get-nvcc \
+                 gets a ptxas that writes it",
+                tool.path.display()
+            ));
+        }
         self.write(&self.out.join(format!("{stem}.log")), &log)
     }
 

@@ -53,7 +53,8 @@ fn relative<'a>(path: &'a str, root: &str) -> &'a str {
 }
 
 /// Writes `.rn` where an addition, subtraction or multiplication of floats names no rounding. Without it, PTX lets the
-/// assembler fuse a product into a later sum, each version as it likes; with it, the text alone decides the bits.
+/// assembler fuse a product into a later sum, each version as it likes; with it, the text alone decides the bits. nvcc does
+/// so for what it compiles, but not in the inline assembly of its own headers.
 pub fn pin_rounding(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 64);
     let mut rest = text;
