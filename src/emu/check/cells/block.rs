@@ -40,12 +40,15 @@ pub(super) struct Block {
     pub write: Slot,
     /// Two readers.
     pub read: [Slot; 2],
+    /// The last stamp at which an access of one of these cells was put in the side table.
+    pub spilled: u32,
 }
 
 impl Block {
     const EMPTY: Block = Block {
         write: Slot::EMPTY,
         read: [Slot::EMPTY, Slot::EMPTY],
+        spilled: 0,
     };
 }
 

@@ -15,15 +15,17 @@
 //! nothing is cleared in between.
 
 mod block;
+mod fast;
 mod merge;
+mod rule;
 mod slow;
 mod spill;
 
 use std::collections::HashMap;
 
-use super::access::{Access, Conflict, Request, Strength};
+use super::access::{Access, Conflict, Kind, Request, Strength};
 use super::clocks::Clocks;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Pattern};
 use block::Table;
 pub use merge::first_conflict;
 use spill::Group;
@@ -37,18 +39,11 @@ pub(super) struct Entry {
 
 const THREAD_BITS: u32 = 10;
 const STRENGTH_BITS: u32 = 2;
+/// Bytes of the widest access of a lane.
+const WIDEST: u64 = 32;
 const LAST_INSTRUCTION: u32 = (1 << (32 - THREAD_BITS - STRENGTH_BITS)) - 1;
 
 impl Entry {
-    const NONE: Entry = Entry { clock: 0, who: 0 };
-
-    fn new(clock: u32, thread: u32, strength: Strength, instruction: u32) -> Entry {
-        let strength = strength as u32;
-        let instruction = instruction.min(LAST_INSTRUCTION);
-        let who = (((instruction << STRENGTH_BITS) | strength) << THREAD_BITS) | (thread & 1023);
-        Entry { clock, who }
-    }
-
     /// The thread in its CTA.
     #[inline]
     pub fn thread(self) -> u32 {
@@ -77,6 +72,17 @@ impl Entry {
     }
 }
 
+impl Request<'_> {
+    /// What a cell remembers of `lane`'s access, beside the stamp.
+    #[inline(always)]
+    fn who(&self, lane: u32) -> u32 {
+        let strength = self.strength as u32;
+        let instruction = self.instruction.min(LAST_INSTRUCTION);
+        let thread = (self.warp * 32 + lane) & 1023;
+        (((instruction << STRENGTH_BITS) | strength) << THREAD_BITS) | thread
+    }
+}
+
 /// The race shadow of one byte range, as one shard sees it.
 #[derive(Debug, Default)]
 pub struct Cells {
@@ -97,10 +103,13 @@ impl Cells {
     }
 
     /// Starts over for `bytes` bytes from address `base`, in grains of `grain` bytes: 1, 2 or 4, no larger than the
-    /// smallest access, and a divisor of `base`. `from` is [`Clocks::launch_start`] for global memory and
+    /// smallest access. `from` is [`Clocks::launch_start`] for global memory and
     /// [`Clocks::cta_start`] for shared memory, where this is called for every CTA and costs nothing.
     pub fn begin(&mut self, base: u64, bytes: u64, grain: u8, from: u32) {
         let shift = u32::from(grain.max(1)).trailing_zeros();
+        // Lanes' bytes, aligned as they are, then lie in one block each.
+        let bytes = bytes + base % WIDEST;
+        let base = base - base % WIDEST;
         if (base, bytes, shift) != (self.base, self.bytes, self.shift) || self.table.is_empty() {
             (self.base, self.bytes, self.shift) = (base, bytes, shift);
             self.table.lay_out((bytes >> shift) + 1);
@@ -114,9 +123,22 @@ impl Cells {
         }
     }
 
-    /// Checks one instruction's accesses against those before, and remembers them. Its bytes lie in the range.
+    /// Checks one instruction's accesses against those before, and remembers them. Its bytes lie in the range, and each
+    /// lane's are aligned to their size.
+    #[inline]
     pub fn access(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
-        self.each_lane(request, clocks)
+        if request.strength != Strength::Weak {
+            return self.strong(request, clocks);
+        }
+        let settled = match request.lanes.at {
+            Pattern::Run(first) => self.run(request, first, clocks),
+            Pattern::Same(at) if request.kind == Kind::Read => self.same(request, at, clocks),
+            _ => false,
+        };
+        if settled {
+            return None;
+        }
+        self.scattered(request, clocks)
     }
 
     /// The cells of `lane`.

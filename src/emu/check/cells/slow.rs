@@ -14,21 +14,8 @@ struct Now {
 }
 
 impl Cells {
-    /// Checks and remembers a request lane by lane.
-    pub(super) fn each_lane(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
-        if request.kind == Kind::Write && request.strength == Strength::Weak {
-            // All lanes are checked before the first is remembered: one that repeats another's store is not ordered
-            // after what that other is.
-            let lanes = request.lanes.active();
-            return lanes
-                .clone()
-                .find_map(|lane| self.check_lane(request, lane, clocks))
-                .or_else(|| {
-                    lanes
-                        .into_iter()
-                        .find_map(|lane| self.store_lane(request, lane, clocks))
-                });
-        }
+    /// A strong access, lane by lane.
+    pub(super) fn strong(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
         request.lanes.active().find_map(|lane| {
             self.check_lane(request, lane, clocks).or_else(|| {
                 self.remember_lane(request, lane, clocks);
@@ -38,7 +25,7 @@ impl Cells {
     }
 
     /// The first conflict of one lane's cells.
-    fn check_lane(
+    pub(super) fn check_lane(
         &mut self,
         request: &Request<'_>,
         lane: u32,
@@ -57,7 +44,7 @@ impl Cells {
     }
 
     /// Remembers one lane's read or strong access.
-    fn remember_lane(&mut self, request: &Request<'_>, lane: u32, clocks: &Clocks) {
+    pub(super) fn remember_lane(&mut self, request: &Request<'_>, lane: u32, clocks: &Clocks) {
         let now = Now::of(request, lane, clocks);
         for cell in self.cells_of(&request.lanes, lane) {
             if request.kind == Kind::Read {
@@ -69,7 +56,7 @@ impl Cells {
     }
 
     /// Remembers one lane's ordinary store, whose conflicts with earlier requests have been looked for.
-    fn store_lane(
+    pub(super) fn store_lane(
         &mut self,
         request: &Request<'_>,
         lane: u32,
@@ -92,10 +79,9 @@ impl Cells {
                 self.spill(cell, earlier, now, true, clocks);
                 continue;
             }
-            // Everything so far is ordered before this store.
+            // Everything so far is ordered before this store. Readers may stay where they are: whoever is ordered after
+            // this store is ordered after them.
             block.write.set(at, now.entry);
-            block.read[0].set(at, Entry::NONE);
-            block.read[1].set(at, Entry::NONE);
             if !self.spilled.is_empty() {
                 self.spilled.remove(&cell);
             }
@@ -181,6 +167,9 @@ impl Cells {
     /// Puts `entry`, which is `now` or what `now` has replaced, in the side table.
     fn spill(&mut self, cell: u64, entry: Entry, now: Now, writes: bool, clocks: &Clocks) {
         let from = self.from;
+        if let Some(block) = self.table.block(cell) {
+            block.spilled = now.entry.clock;
+        }
         let groups = self.spilled.entry(cell).or_default();
         spill::add(groups, entry, writes, |member, wrote| {
             (writes || !wrote) && now.dominates(member, from, clocks)
@@ -191,9 +180,12 @@ impl Cells {
 impl Now {
     fn of(request: &Request<'_>, lane: u32, clocks: &Clocks) -> Now {
         let bounds = clocks.bounds(request.warp);
-        let thread = request.warp * 32 + lane;
+        let entry = Entry {
+            clock: bounds.now,
+            who: request.who(lane),
+        };
         Now {
-            entry: Entry::new(bounds.now, thread, request.strength, request.instruction),
+            entry,
             warp: request.warp,
             lane,
             bounds,
