@@ -11,7 +11,7 @@ mod model;
 
 use model::{LaneAccess, Model, Step};
 use qwarp::emu::check::{
-    Cells, Clocks, Conflict, Exchange, Kind, Lanes, Location, Request, Scope, Strength,
+    Cells, Clocks, Conflict, Exchange, Finer, Kind, Lanes, Location, Request, Scope, Strength,
 };
 
 /// Global memory of the test, and shared memory behind it.
@@ -255,8 +255,11 @@ impl Pair {
 
 /// One launch of up to three CTAs.
 fn launch(pair: &mut Pair, ctas: u64, grain: u8, region: u64) {
-    pair.clocks
-        .begin_launch(pair.threads, pair.sync != Sync::Whole);
+    let finer = Finer {
+        inside: pair.sync != Sync::Whole,
+        between: pair.sync == Sync::Strong,
+    };
+    pair.clocks.begin_launch(pair.threads, finer);
     pair.model = Model::new(ctas as usize, pair.threads as usize);
     pair.grain = u32::from(grain);
     pair.region = region;

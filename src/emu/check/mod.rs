@@ -10,7 +10,7 @@ mod written;
 
 pub use access::{Access, Conflict, Kind, Request, Strength};
 pub use cells::{Cells, first_conflict};
-pub use clocks::{Clocks, Exchange, Location, Scope};
+pub use clocks::{Clocks, Exchange, Finer, Location, Scope, Start};
 pub use lanes::{Lanes, Pattern};
 pub use pending::{Landed, Pending, PendingCopy};
 pub use written::Written;

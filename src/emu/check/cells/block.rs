@@ -6,18 +6,15 @@ use super::Entry;
 pub(super) const CELLS: usize = 512;
 
 /// One remembered access for each cell of a block, as two arrays so that a warp's cells compare as vectors.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, bytemuck::Zeroable)]
 pub(super) struct Slot {
     pub clock: [u32; CELLS],
     pub who: [u32; CELLS],
+    /// The largest of the stamps, or above: where it is ordered for all, so is the block.
+    pub latest: u32,
 }
 
 impl Slot {
-    const EMPTY: Slot = Slot {
-        clock: [0; CELLS],
-        who: [0; CELLS],
-    };
-
     #[inline]
     pub fn get(&self, at: usize) -> Entry {
         Entry {
@@ -28,28 +25,21 @@ impl Slot {
 
     #[inline]
     pub fn set(&mut self, at: usize, entry: Entry) {
+        self.latest = self.latest.max(entry.clock);
         self.clock[at % CELLS] = entry.clock;
         self.who[at % CELLS] = entry.who;
     }
 }
 
 /// The cells of 512 grains.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, bytemuck::Zeroable)]
 pub(super) struct Block {
     /// The last write.
     pub write: Slot,
     /// Two readers.
     pub read: [Slot; 2],
-    /// The last stamp at which an access of one of these cells was put in the side table.
-    pub spilled: u32,
-}
-
-impl Block {
-    const EMPTY: Block = Block {
-        write: Slot::EMPTY,
-        read: [Slot::EMPTY, Slot::EMPTY],
-        spilled: 0,
-    };
+    /// The last stamps at which a read and a write of one of these cells were put in the side table.
+    pub spilled: [u32; 2],
 }
 
 /// The blocks of a range.
@@ -83,7 +73,7 @@ impl Table {
     /// Empties all cells.
     pub fn forget(&mut self) {
         for block in &mut self.blocks {
-            **block = Block::EMPTY;
+            **block = bytemuck::Zeroable::zeroed();
         }
     }
 
@@ -104,7 +94,7 @@ impl Table {
         self.touched.push(u32::try_from(place).ok()?);
         self.places[place] = self.touched.len() as u32;
         if index == self.blocks.len() {
-            self.blocks.push(Box::new(Block::EMPTY));
+            self.blocks.push(bytemuck::zeroed_box());
         }
         self.blocks.get_mut(index).map(|block| &mut **block)
     }

@@ -3,9 +3,10 @@
 
 use super::super::access::{Conflict, Kind, Request};
 use super::super::clocks::Clocks;
-use super::block::CELLS;
+use super::block::{Block, CELLS};
 use super::rule::{Rule, Run};
 use super::{Cells, Entry};
+use crate::emu::rows::LANES;
 
 /// A run of cells that may lie in several blocks, one block at a time.
 #[derive(Clone, Copy)]
@@ -54,7 +55,7 @@ impl Cells {
                 return false;
             };
             let fresh = rule.for_run(&block.read[0], &run);
-            let settled = rule.unspilled(block)
+            let settled = rule.unspilled(block, writes)
                 && rule.for_run(&block.write, &run)
                 && match writes {
                     true => fresh && rule.for_run(&block.read[1], &run),
@@ -90,133 +91,205 @@ impl Cells {
 
     /// An ordinary load of one address by the whole warp. False if it is not settled; then nothing was done.
     #[inline]
-    pub(super) fn same(&mut self, request: &Request<'_>, address: u64, clocks: &Clocks) -> bool {
+    pub(super) fn same(&mut self, request: &Request<'_>, clocks: &Clocks) -> bool {
         let rule = Rule::new(clocks.bounds(request.warp), self.from);
         let lanes = &request.lanes;
-        let run = Runs {
-            cell: address.wrapping_sub(self.base) >> self.shift,
-            left: u64::from(lanes.bytes >> self.shift),
-            who: request.who(lanes.first_lane()),
-            step: 31,
-        };
+        let (cell, run) = self.lane_run(request, lanes.first_lane());
         let last = request.who(31 - lanes.mask.leading_zeros());
-        let Some((cell, run)) = run.into_iter().next() else {
-            return false;
-        };
         let Some(block) = self.table.block(cell) else {
             return false;
         };
-        // The write must be ordered for every lane, so it must be so for the whole warp.
-        let mut settled = !rule.general & rule.unspilled(block);
+        // What is ordered for every lane is so for the whole warp.
+        let mut settled = rule.unspilled(block, false);
+        let mut fresh = true;
         for at in run.at..run.at + run.count {
             settled &= rule.for_warp(block.write.get(at), run.who);
+            fresh &= rule.for_warp(block.read[0].get(at), run.who);
         }
         if !settled {
             return false;
         }
-        // Two lanes stand for all of them.
-        rule.place_run(block, &run);
-        rule.place_run(block, &Run { who: last, ..run });
+        if !rule.general {
+            // Two lanes stand for all of them.
+            rule.place_run(block, &run);
+            rule.place_run(block, &Run { who: last, ..run });
+            return true;
+        }
+        let mut others = lanes.mask;
+        if fresh {
+            block.read[0].fill(&run, rule.now);
+            others &= others - 1;
+        }
+        self.spill_readers(request, others, clocks);
         true
     }
 
     /// An ordinary load or store, lane by lane.
     pub(super) fn scattered(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
         let rule = Rule::new(clocks.bounds(request.warp), self.from);
-        let lanes = request.lanes.active();
-        if request.kind == Kind::Read {
-            return lanes.into_iter().find_map(|lane| {
-                if self.read_lane(request, lane, rule) {
-                    return None;
-                }
-                self.check_lane(request, lane, clocks).or_else(|| {
-                    self.remember_lane(request, lane, clocks);
-                    None
-                })
-            });
+        if request.kind == Kind::Write {
+            let settled = match request.lanes.bytes >> self.shift {
+                1 => self.stores::<1>(request, rule),
+                2 => self.stores::<2>(request, rule),
+                4 => self.stores::<4>(request, rule),
+                8 => self.stores::<8>(request, rule),
+                _ => false,
+            };
+            return match settled {
+                true => None,
+                false => self.store(request, clocks),
+            };
         }
-        // All lanes are checked before the first is remembered: one that repeats another's store is not ordered after what
-        // that other is.
-        let checked = lanes.clone().find_map(|lane| {
-            if self.may_store(request, lane, rule) {
-                return None;
-            }
-            self.check_lane(request, lane, clocks)
-        });
-        checked.or_else(|| {
-            lanes.into_iter().find_map(|lane| {
-                if self.quick_store(request, lane, rule) {
-                    return None;
-                }
-                self.store_lane(request, lane, clocks)
-            })
-        })
+        match request.lanes.bytes >> self.shift {
+            1 => self.loads::<1>(request, rule, clocks),
+            2 => self.loads::<2>(request, rule, clocks),
+            4 => self.loads::<4>(request, rule, clocks),
+            8 => self.loads::<8>(request, rule, clocks),
+            _ => self.load(request, clocks),
+        }
     }
 
-    /// The cells of one lane.
+    /// The cells of one lane, which lie in one block.
     #[inline(always)]
     fn lane_run(&self, request: &Request<'_>, lane: u32) -> (u64, Run) {
         let lanes = &request.lanes;
         let cell = lanes.address(lane).wrapping_sub(self.base) >> self.shift;
+        let at = (cell % CELLS as u64) as usize;
         let run = Run {
-            at: (cell % CELLS as u64) as usize,
-            count: (lanes.bytes >> self.shift) as usize,
+            at,
+            count: ((lanes.bytes >> self.shift) as usize).min(CELLS - at),
             who: request.who(lane),
             step: 31,
         };
         (cell, run)
     }
 
-    /// A load of one lane, if it is simple.
+    /// A load whose lanes have `N` cells each.
     #[inline(always)]
-    fn read_lane(&mut self, request: &Request<'_>, lane: u32, rule: Rule) -> bool {
-        let (cell, run) = self.lane_run(request, lane);
-        let Some(block) = self.table.block(cell) else {
-            return false;
-        };
-        let mut settled = rule.unspilled(block) & (run.at + run.count <= CELLS);
-        for at in run.at..run.at + run.count {
-            settled &= rule.for_one(block.write.get(at), run.who);
-            settled &= !rule.general || rule.for_one(block.read[0].get(at), run.who);
+    fn loads<const N: usize>(
+        &mut self,
+        request: &Request<'_>,
+        rule: Rule,
+        clocks: &Clocks,
+    ) -> Option<Conflict> {
+        for lane in request.lanes.active() {
+            let (cell, run) = self.lane_run(request, lane);
+            let [checked, placed] = match self.table.block(cell) {
+                Some(block) => load_lane::<N>(block, &run, rule),
+                None => [false; 2],
+            };
+            if !checked {
+                let conflict = self.check_lane(request, lane, clocks);
+                if conflict.is_some() {
+                    return conflict;
+                }
+            }
+            if !placed {
+                self.remember_lane(request, lane, clocks);
+            }
         }
-        if settled {
-            rule.place_run(block, &run);
-        }
-        settled
+        None
     }
 
-    /// Whether a store of one lane conflicts with nothing before this request, if that is simple to see.
+    /// A store whose lanes have `N` cells each. False if it is not settled, two lanes of one place among it; then nothing
+    /// was done.
     #[inline(always)]
-    fn may_store(&mut self, request: &Request<'_>, lane: u32, rule: Rule) -> bool {
-        let (cell, run) = self.lane_run(request, lane);
-        let Some(block) = self.table.block(cell) else {
-            return false;
-        };
-        let mut settled = rule.unspilled(block);
-        for at in run.at..run.at + run.count {
-            settled &= rule.for_one(block.write.get(at), run.who)
-                & rule.for_one(block.read[0].get(at), run.who)
-                & rule.for_one(block.read[1].get(at), run.who);
+    fn stores<const N: usize>(&mut self, request: &Request<'_>, rule: Rule) -> bool {
+        let nothing = Entry { clock: 0, who: 0 };
+        let mut before = [[nothing; N]; LANES];
+        for lane in request.lanes.active() {
+            let (cell, run) = self.lane_run(request, lane);
+            let settled = match self.table.block(cell) {
+                Some(block) => store_lane(block, &run, rule, &mut before[lane as usize]),
+                None => false,
+            };
+            if !settled {
+                self.take_back(request, lane, &before);
+                return false;
+            }
         }
-        settled
+        true
     }
 
-    /// Remembers a store of one lane, unless a lower lane of this request has stored there or the side table knows more.
-    #[inline(always)]
-    fn quick_store(&mut self, request: &Request<'_>, lane: u32, rule: Rule) -> bool {
-        let (cell, run) = self.lane_run(request, lane);
-        let Some(block) = self.table.block(cell) else {
-            return false;
-        };
-        let mut alone = rule.unspilled(block);
-        for at in run.at..run.at + run.count {
-            let Entry { clock, who } = block.write.get(at);
-            // Of the own warp with the present stamp and not ordered: made by this very request.
-            alone &= (clock != rule.now) | ((who ^ run.who) & 1023 == 0) | ((who ^ run.who) & 992 != 0);
+    /// Undoes the stores of the lanes below `end`.
+    #[cold]
+    fn take_back<const N: usize>(
+        &mut self,
+        request: &Request<'_>,
+        end: u32,
+        before: &[[Entry; N]; LANES],
+    ) {
+        for lane in request.lanes.active().filter(|lane| *lane < end) {
+            let (cell, run) = self.lane_run(request, lane);
+            if let Some(block) = self.table.block(cell) {
+                for (index, entry) in before[lane as usize].iter().enumerate() {
+                    block.write.set(run.at + index, *entry);
+                }
+            }
         }
-        if alone {
-            block.write.fill(&run, rule.now);
-        }
-        alone
     }
+}
+
+/// One lane of a load: whether it is settled that it conflicts with nothing, and if it was, whether it is remembered.
+#[inline(always)]
+fn load_lane<const N: usize>(block: &mut Block, run: &Run, rule: Rule) -> [bool; 2] {
+    if run.count != N {
+        return [false; 2];
+    }
+    let mut checked = rule.unspilled(block, false);
+    if !rule.quiet(&block.write) {
+        for index in 0..N {
+            checked &= rule.for_one(block.write.get(run.at + index), run.who);
+        }
+    }
+    let mut fresh = true;
+    for index in 0..N {
+        fresh &= rule.for_one(block.read[0].get(run.at + index), run.who);
+    }
+    if checked && fresh {
+        for index in 0..N {
+            let entry = Entry {
+                clock: rule.now,
+                who: run.who,
+            };
+            block.read[0].set(run.at + index, entry);
+        }
+    } else if checked && !rule.general {
+        rule.place_run(block, run);
+    }
+    [checked, checked && (fresh || !rule.general)]
+}
+
+/// One lane of a store. False if it is not settled; then nothing was done.
+#[inline(always)]
+fn store_lane<const N: usize>(
+    block: &mut Block,
+    run: &Run,
+    rule: Rule,
+    before: &mut [Entry; N],
+) -> bool {
+    let me = run.who;
+    let mut settled = rule.unspilled(block, true) & (run.count == N);
+    for index in 0..N {
+        let entry = block.write.get(run.at + index);
+        settled &= rule.for_one(entry, me);
+        before[index] = entry;
+    }
+    for readers in &block.read {
+        if !rule.quiet(readers) {
+            for index in 0..N {
+                settled &= rule.for_one(readers.get(run.at + index), me);
+            }
+        }
+    }
+    if settled {
+        for index in 0..N {
+            let entry = Entry {
+                clock: rule.now,
+                who: me,
+            };
+            block.write.set(run.at + index, entry);
+        }
+    }
+    settled
 }

@@ -5,7 +5,7 @@
 //! so a set of them must be kept. Where CTAs are never ordered, warps only by barriers of the whole CTA and lanes only by
 //! syncs of the whole warp, any write that is unordered after one of the set is unordered after one of two members that
 //! differ as much as the set allows (in CTA, else in warp, else in lane): two are kept. In kernels with finer
-//! synchronisation ([`Clocks::general`]) the members that do not fit go to a side table, up to 64 groups of lanes a cell;
+//! synchronisation ([`super::Finer`]) the members that do not fit go to a side table, up to 64 groups of lanes a cell;
 //! only beyond that can a race be missed. No order that exists is ever overlooked, so nothing is reported that is no race.
 //!
 //! Lanes of one store that write one place with the same value are accepted: PTX leaves open which of them wins, and it
@@ -21,14 +21,12 @@ mod rule;
 mod slow;
 mod spill;
 
-use std::collections::HashMap;
-
 use super::access::{Access, Conflict, Kind, Request, Strength};
-use super::clocks::Clocks;
+use super::clocks::{Clocks, Start};
 use super::lanes::{Lanes, Pattern};
 use block::Table;
 pub use merge::first_conflict;
-use spill::Group;
+use spill::Spilled;
 
 /// One remembered access: its stamp and, packed, its thread, strength and instruction. Stamp 0 is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +90,10 @@ pub struct Cells {
     shift: u32,
     /// Stamps below it are empty.
     from: u32,
+    /// The clock's lap that the stamps are of.
+    lap: u32,
     table: Table,
-    spilled: HashMap<u64, Vec<Group>>,
+    spilled: Spilled,
 }
 
 impl Cells {
@@ -105,7 +105,7 @@ impl Cells {
     /// Starts over for `bytes` bytes from address `base`, in grains of `grain` bytes: 1, 2 or 4, no larger than the
     /// smallest access. `from` is [`Clocks::launch_start`] for global memory and
     /// [`Clocks::cta_start`] for shared memory, where this is called for every CTA and costs nothing.
-    pub fn begin(&mut self, base: u64, bytes: u64, grain: u8, from: u32) {
+    pub fn begin(&mut self, base: u64, bytes: u64, grain: u8, from: Start) {
         let shift = u32::from(grain.max(1)).trailing_zeros();
         // Lanes' bytes, aligned as they are, then lie in one block each.
         let bytes = bytes + base % WIDEST;
@@ -114,10 +114,10 @@ impl Cells {
             (self.base, self.bytes, self.shift) = (base, bytes, shift);
             self.table.lay_out((bytes >> shift) + 1);
         }
-        if from < self.from {
+        if from.lap != self.lap {
             self.table.forget();
         }
-        self.from = from;
+        (self.lap, self.from) = (from.lap, from.stamp);
         if !self.spilled.is_empty() {
             self.spilled.clear();
         }
@@ -128,11 +128,11 @@ impl Cells {
     #[inline]
     pub fn access(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
         if request.strength != Strength::Weak {
-            return self.strong(request, clocks);
+            return self.load(request, clocks);
         }
         let settled = match request.lanes.at {
             Pattern::Run(first) => self.run(request, first, clocks),
-            Pattern::Same(at) if request.kind == Kind::Read => self.same(request, at, clocks),
+            Pattern::Same(_) if request.kind == Kind::Read => self.same(request, clocks),
             _ => false,
         };
         if settled {

@@ -5,16 +5,19 @@ use super::Entry;
 use super::block::{Block, Slot};
 
 /// The numbers that one warp's accesses are compared with. It may call ordered accesses unordered (where finer
-/// synchronisation ordered them), never the other way round.
+/// synchronisation ordered them), never the other way round. Stamps are compared as signed numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
     /// Stamps below are empty.
-    from: u32,
-    cta_start: u32,
-    /// How many stamps from `cta_start` on are ordered for the whole CTA.
-    span: u32,
+    from: i32,
+    cta_start: i32,
+    /// Stamps from `cta_start` on that are below are ordered for the whole CTA.
+    floor: i32,
     /// Stamps of the own warp below are ordered for it.
-    warp_floor: u32,
+    warp_floor: i32,
+    /// If no stamp reaches this, all are empty or ordered for the whole CTA. Among global cells, a stamp that is not the
+    /// largest may be of an earlier CTA.
+    quiet: u32,
     /// The warp's stamp.
     pub now: u32,
     /// Whether readers that find no place must be put in the side table.
@@ -34,6 +37,10 @@ pub(super) struct Run {
     pub step: u32,
 }
 
+/// The bits of an entry that name its thread, and of those the warp.
+const THREAD: u32 = 1023;
+const WARP: u32 = THREAD & !31;
+
 impl Run {
     /// What cell `index` of the run is to remember.
     #[inline(always)]
@@ -48,15 +55,11 @@ impl Slot {
     pub fn fill(&mut self, run: &Run, now: u32) {
         let (clocks, whos) = self.part_mut(run);
         clocks.fill(now);
-        for (index, who) in whos.iter_mut().enumerate() {
-            *who = run.who(index);
+        // Not `enumerate`, whose count is checked for overflow: that would keep the loop from becoming vectors.
+        for index in 0..whos.len() {
+            whos[index] = run.who(index);
         }
-    }
-
-    #[inline(always)]
-    fn part(&self, run: &Run) -> (&[u32], &[u32]) {
-        let range = run.at..run.at + run.count;
-        (&self.clock[range.clone()], &self.who[range])
+        self.latest = self.latest.max(now);
     }
 
     #[inline(always)]
@@ -64,109 +67,144 @@ impl Slot {
         let range = run.at..run.at + run.count;
         (&mut self.clock[range.clone()], &mut self.who[range])
     }
+
+    /// Whether `test` holds for all of a run: stamp, what is remembered, what is to be.
+    #[inline(always)]
+    fn all(&self, run: &Run, test: impl Fn(i32, u32, u32) -> Yes) -> bool {
+        let range = run.at..run.at + run.count;
+        let clocks = &self.clock[range.clone()];
+        let whos = &self.who[range][..clocks.len()];
+        let mut yes = -1;
+        for index in 0..clocks.len() {
+            yes &= test(clocks[index] as i32, whos[index], run.who(index));
+        }
+        yes < 0
+    }
+}
+
+/// A truth as the sign of a number: set is true. Vector units do many of these at once, and numbers below 2^31 compare by
+/// subtraction.
+type Yes = i32;
+
+#[inline(always)]
+fn below(one: i32, other: i32) -> Yes {
+    one.wrapping_sub(other)
+}
+
+#[inline(always)]
+fn is_zero(bits: u32) -> Yes {
+    (bits as i32).wrapping_sub(1)
+}
+
+/// Whether two readers are not enough to stand for all of them, in cells whose stamps count from `from` on.
+pub(super) fn is_general(bounds: Bounds, from: u32) -> bool {
+    let shared = from == bounds.cta_start;
+    bounds.finer.inside || bounds.finer.between && !shared
 }
 
 impl Rule {
     /// The rule for a warp, in cells whose stamps count from `from` on.
     #[inline(always)]
     pub fn new(bounds: Bounds, from: u32) -> Rule {
+        let shared = from == bounds.cta_start;
         Rule {
-            from,
-            cta_start: bounds.cta_start,
-            span: bounds.floor.wrapping_sub(bounds.cta_start),
-            warp_floor: bounds.warp_floor,
+            from: from as i32,
+            cta_start: bounds.cta_start as i32,
+            floor: bounds.floor as i32,
+            warp_floor: bounds.warp_floor as i32,
+            quiet: if shared { bounds.floor } else { from },
             now: bounds.now,
-            general: bounds.general,
+            general: is_general(bounds, from),
         }
+    }
+
+    /// Whether nothing in a slot can be unordered.
+    #[inline(always)]
+    pub fn quiet(self, slot: &Slot) -> bool {
+        slot.latest < self.quiet
+    }
+
+    /// Whether nothing in the side table can matter to a load from a block, or to a store.
+    #[inline(always)]
+    pub fn unspilled(self, block: &Block, stores: bool) -> bool {
+        let [reads, writes] = block.spilled;
+        (writes < self.quiet) & (!stores | (reads < self.quiet))
     }
 
     /// Ordered for every thread of the CTA, or nothing there.
     #[inline(always)]
-    fn for_all(self, clock: u32) -> bool {
-        (clock < self.from) | (clock.wrapping_sub(self.cta_start) < self.span)
+    fn for_all(self, clock: i32) -> Yes {
+        below(clock, self.from) | (!below(clock, self.cta_start) & below(clock, self.floor))
+    }
+
+    /// Ordered for the thread of `me`.
+    #[inline(always)]
+    fn for_me(self, clock: i32, who: u32, me: u32) -> Yes {
+        let same = is_zero((who ^ me) & THREAD);
+        let own = same | self.for_lane(clock, who, me) | below(clock, self.floor);
+        below(clock, self.from) | (!below(clock, self.cta_start) & own)
+    }
+
+    /// Of the own warp, and before it synchronised.
+    #[inline(always)]
+    fn for_lane(self, clock: i32, who: u32, me: u32) -> Yes {
+        is_zero((who ^ me) & WARP) & below(clock, self.warp_floor)
     }
 
     /// Ordered for the thread of `me`.
     #[inline(always)]
     pub fn for_one(self, entry: Entry, me: u32) -> bool {
-        let differs = (entry.who ^ me) & 1023;
-        let own = (differs == 0) | ((differs < 32) & (entry.clock < self.warp_floor));
-        self.for_all(entry.clock) | ((entry.clock >= self.cta_start) & own)
+        self.for_me(entry.clock as i32, entry.who, me) < 0
     }
 
     /// Ordered for every lane of the warp of `me`.
     #[inline(always)]
     pub fn for_warp(self, entry: Entry, me: u32) -> bool {
-        let own = ((entry.who ^ me) & 992 == 0) & (entry.clock < self.warp_floor);
-        self.for_all(entry.clock) | ((entry.clock >= self.cta_start) & own)
+        let clock = entry.clock as i32;
+        let own = self.for_lane(clock, entry.who, me) & !below(clock, self.cta_start);
+        self.for_all(clock) | own < 0
     }
 
     /// Whether all of a run's entries are ordered for the threads of their cells.
     #[inline(always)]
     pub fn for_run(self, slot: &Slot, run: &Run) -> bool {
-        let (clocks, whos) = slot.part(run);
-        let mut ordered = true;
-        for clock in clocks {
-            ordered &= self.for_all(*clock);
-        }
-        ordered || {
-            let mut ordered = true;
-            for (index, (clock, who)) in clocks.iter().zip(whos).enumerate() {
-                let entry = Entry {
-                    clock: *clock,
-                    who: *who,
-                };
-                ordered &= self.for_one(entry, run.who(index));
-            }
-            ordered
-        }
+        self.quiet(slot)
+            || slot.all(run, |clock, _, _| self.for_all(clock))
+            || slot.all(run, |clock, who, me| self.for_me(clock, who, me))
     }
 
-    /// Whether nothing in the side table can matter for a block: what was put there is empty or ordered by now. That an
-    /// earlier CTA's is ordered cannot be told from its stamp.
+    /// Whether an unordered reader differs from `me` in CTA or warp: then the two of them can stand for all readers.
     #[inline(always)]
-    pub fn unspilled(self, block: &Block) -> bool {
-        let shared = self.from == self.cta_start;
-        (block.spilled < self.from) | (shared & self.for_all(block.spilled))
+    fn stays(self, clock: i32, who: u32, me: u32) -> Yes {
+        below(clock, self.cta_start) | !is_zero((who ^ me) & WARP)
     }
 
-    /// Which of the two slots an ordinary read of `me` takes, if any: see the head of [`super`]. Not for general kernels,
-    /// where a reader that is in neither is put in the side table.
-    #[inline(always)]
-    pub fn places(self, [first, second]: [Entry; 2], me: u32) -> [bool; 2] {
-        let takes_first = self.for_one(first, me);
-        let other_warp = |entry: Entry| (entry.who ^ me) & 1023 >= 32;
-        let takes_second = self.for_one(second, me)
-            | (first.clock < self.cta_start)
-            | other_warp(first)
-            | !other_warp(second);
-        [takes_first, !takes_first & takes_second]
-    }
-
-    /// Remembers the reads of a run cell by cell.
+    /// Remembers the reads of a run: see the head of [`super`] for which are kept. Not for general kernels, where a reader
+    /// that finds no place is put in the side table.
     #[inline(always)]
     pub fn place_run(self, block: &mut Block, run: &Run) {
         let [first, second] = &mut block.read;
-        let (clocks, whos) = first.part_mut(run);
-        let (more_clocks, more_whos) = second.part_mut(run);
+        let differs = |clock: i32, who: u32, me: u32| {
+            !self.for_me(clock, who, me) & self.stays(clock, who, me)
+        };
+        if first.all(run, differs) {
+            return second.fill(run, self.now);
+        }
         for index in 0..run.count {
-            let me = run.who(index);
-            let entries = [
-                Entry {
-                    clock: clocks[index],
-                    who: whos[index],
-                },
-                Entry {
-                    clock: more_clocks[index],
-                    who: more_whos[index],
-                },
-            ];
-            let [in_first, in_second] = self.places(entries, me);
-            let pick = |yes: bool, new: u32, old: u32| if yes { new } else { old };
-            clocks[index] = pick(in_first, self.now, clocks[index]);
-            whos[index] = pick(in_first, me, whos[index]);
-            more_clocks[index] = pick(in_second, self.now, more_clocks[index]);
-            more_whos[index] = pick(in_second, me, more_whos[index]);
+            let (at, me) = (run.at + index, run.who(index));
+            let now = Entry {
+                clock: self.now,
+                who: me,
+            };
+            let (one, other) = (first.get(at), second.get(at));
+            if self.for_one(one, me) {
+                first.set(at, now);
+            } else if self.for_one(other, me)
+                || self.stays(one.clock as i32, one.who, me) < 0
+                || is_zero((other.who ^ me) & WARP) < 0
+            {
+                second.set(at, now);
+            }
         }
     }
 }

@@ -11,17 +11,33 @@ struct Now {
     warp: u32,
     lane: u32,
     bounds: Bounds,
+    /// Whether readers that find no place must be put in the side table.
+    general: bool,
 }
 
 impl Cells {
-    /// A strong access, lane by lane.
-    pub(super) fn strong(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
+    /// A load or a strong access, lane by lane.
+    pub(super) fn load(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
         request.lanes.active().find_map(|lane| {
             self.check_lane(request, lane, clocks).or_else(|| {
                 self.remember_lane(request, lane, clocks);
                 None
             })
         })
+    }
+
+    /// An ordinary store, lane by lane. All lanes are checked before the first is remembered: one that repeats another's
+    /// store is not ordered after what that other is.
+    pub(super) fn store(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
+        let lanes = request.lanes.active();
+        lanes
+            .clone()
+            .find_map(|lane| self.check_lane(request, lane, clocks))
+            .or_else(|| {
+                lanes
+                    .into_iter()
+                    .find_map(|lane| self.store_lane(request, lane, clocks))
+            })
     }
 
     /// The first conflict of one lane's cells.
@@ -31,7 +47,7 @@ impl Cells {
         lane: u32,
         clocks: &Clocks,
     ) -> Option<Conflict> {
-        let now = Now::of(request, lane, clocks);
+        let now = self.now(request, lane, clocks);
         let writes = request.kind != Kind::Read;
         self.cells_of(&request.lanes, lane).find_map(|cell| {
             let (earlier, wrote) = self.conflicting(writes, now, cell, clocks)?;
@@ -45,7 +61,7 @@ impl Cells {
 
     /// Remembers one lane's read or strong access.
     pub(super) fn remember_lane(&mut self, request: &Request<'_>, lane: u32, clocks: &Clocks) {
-        let now = Now::of(request, lane, clocks);
+        let now = self.now(request, lane, clocks);
         for cell in self.cells_of(&request.lanes, lane) {
             if request.kind == Kind::Read {
                 self.remember_read(now, cell, clocks);
@@ -56,13 +72,13 @@ impl Cells {
     }
 
     /// Remembers one lane's ordinary store, whose conflicts with earlier requests have been looked for.
-    pub(super) fn store_lane(
+    fn store_lane(
         &mut self,
         request: &Request<'_>,
         lane: u32,
         clocks: &Clocks,
     ) -> Option<Conflict> {
-        let now = Now::of(request, lane, clocks);
+        let now = self.now(request, lane, clocks);
         for cell in self.cells_of(&request.lanes, lane) {
             let at = cell as usize;
             let block = self.table.block(cell)?;
@@ -87,6 +103,21 @@ impl Cells {
             }
         }
         None
+    }
+
+    fn now(&self, request: &Request<'_>, lane: u32, clocks: &Clocks) -> Now {
+        let bounds = clocks.bounds(request.warp);
+        let entry = Entry {
+            clock: bounds.now,
+            who: request.who(lane),
+        };
+        Now {
+            entry,
+            warp: request.warp,
+            lane,
+            bounds,
+            general: super::rule::is_general(bounds, self.from),
+        }
     }
 
     /// An access of `cell` that `now` races with, and whether it wrote.
@@ -152,7 +183,7 @@ impl Cells {
             Some(0)
         } else if now.dominates(second, self.from, clocks) {
             Some(1)
-        } else if now.bounds.general {
+        } else if now.general {
             return self.spill(cell, now.entry, now, false, clocks);
         } else {
             let foreign = first.clock < now.bounds.cta_start;
@@ -164,34 +195,45 @@ impl Cells {
         }
     }
 
+    /// Remembers that the lanes of `lanes` have read one place, beyond what is in the cells.
+    pub(super) fn spill_readers(&mut self, request: &Request<'_>, lanes: u32, clocks: &Clocks) {
+        if lanes == 0 {
+            return;
+        }
+        let now = self.now(request, lanes.trailing_zeros(), clocks);
+        for cell in self.cells_of(&request.lanes, now.lane) {
+            self.spill_lanes(cell, now.entry, lanes, now, false, clocks);
+        }
+    }
+
     /// Puts `entry`, which is `now` or what `now` has replaced, in the side table.
     fn spill(&mut self, cell: u64, entry: Entry, now: Now, writes: bool, clocks: &Clocks) {
+        let lanes = 1 << (entry.thread() % 32);
+        self.spill_lanes(cell, entry, lanes, now, writes, clocks);
+    }
+
+    fn spill_lanes(
+        &mut self,
+        cell: u64,
+        entry: Entry,
+        lanes: u32,
+        now: Now,
+        writes: bool,
+        clocks: &Clocks,
+    ) {
         let from = self.from;
         if let Some(block) = self.table.block(cell) {
-            block.spilled = now.entry.clock;
+            let latest = &mut block.spilled[usize::from(writes)];
+            *latest = now.entry.clock.max(*latest);
         }
         let groups = self.spilled.entry(cell).or_default();
-        spill::add(groups, entry, writes, |member, wrote| {
+        spill::add(groups, entry, lanes, writes, |member, wrote| {
             (writes || !wrote) && now.dominates(member, from, clocks)
         });
     }
 }
 
 impl Now {
-    fn of(request: &Request<'_>, lane: u32, clocks: &Clocks) -> Now {
-        let bounds = clocks.bounds(request.warp);
-        let entry = Entry {
-            clock: bounds.now,
-            who: request.who(lane),
-        };
-        Now {
-            entry,
-            warp: request.warp,
-            lane,
-            bounds,
-        }
-    }
-
     /// Whether this access can stand for `earlier`: ordered after it, and in conflict with all that `earlier` conflicts
     /// with.
     fn dominates(self, earlier: Entry, from: u32, clocks: &Clocks) -> bool {

@@ -24,25 +24,46 @@ pub use remote::{Exchange, Location, Scope};
 
 /// Warps of the largest CTA.
 pub const MAX_WARPS: usize = 32;
+/// Stamps compare as signed numbers, for which vector units have an instruction.
+const LAST_TIME: u32 = i32::MAX as u32 - 1;
 /// Barriers of a CTA.
 const BARRIERS: usize = 16;
 
 /// What orders the accesses of a shard's CTAs, which run one after the other.
 #[derive(Debug)]
 pub struct Clocks {
+    /// How often the clock was set back, between launches.
+    lap: u32,
     time: u32,
     launch_start: u32,
     cta_start: u32,
     /// Everything that the running CTA did below this is ordered before whatever it does now.
     floor: u32,
-    /// Whether a thread can be ordered after some accesses of an interval but not after others: see [`Clocks::general`].
-    general: bool,
+    finer: Finer,
     threads: u32,
     warps: Vec<Warp>,
     /// Stamp from which each CTA of this launch began.
     starts: Vec<(u32, u64)>,
     arrived: [Option<partial::Arrival>; BARRIERS],
     remote: Remote,
+}
+
+/// From when on the stamps in a shadow count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Start {
+    pub(super) lap: u32,
+    pub(super) stamp: u32,
+}
+
+/// Synchronisation finer than barriers of the whole CTA and syncs of whole warps: with it, a thread can be ordered after
+/// some accesses of an interval but not after others, and the race check keeps more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Finer {
+    /// Barriers of some warps, `bar.arrive`, warp syncs of some lanes, atomics and other strong accesses of shared memory
+    /// or of CTA scope.
+    pub inside: bool,
+    /// Atomics and other strong accesses of global memory at wider scope.
+    pub between: bool,
 }
 
 /// The clock of one warp.
@@ -78,8 +99,7 @@ pub(super) struct Bounds {
     pub warp_floor: u32,
     /// The warp's stamp.
     pub now: u32,
-    /// See [`Clocks::general`].
-    pub general: bool,
+    pub finer: Finer,
 }
 
 impl Default for Clocks {
@@ -92,11 +112,12 @@ impl Clocks {
     /// The clocks of one shard, for all its launches.
     pub fn new() -> Clocks {
         Clocks {
+            lap: 0,
             time: 0,
             launch_start: 1,
             cta_start: 1,
             floor: 1,
-            general: false,
+            finer: Finer::default(),
             threads: 0,
             warps: Vec::new(),
             starts: Vec::new(),
@@ -105,17 +126,17 @@ impl Clocks {
         }
     }
 
-    /// A launch of CTAs of `threads` threads (at most 1024). `general`: the program has a barrier of some warps, a warp
-    /// sync of some lanes, or an atomic or other strong access; without them the race check keeps less and is as exact.
-    /// Set by itself at the first of these if the caller did not know.
-    pub fn begin_launch(&mut self, threads: u32, general: bool) {
-        // Half the range is left for the launch; cells see the time fall back and forget what they hold.
-        if self.time > u32::MAX / 2 {
+    /// A launch of CTAs of `threads` threads (at most 1024). What the program is known to have of `finer`
+    /// synchronisation is exact from the start; what is not comes to light when it first runs.
+    pub fn begin_launch(&mut self, threads: u32, finer: Finer) {
+        // Half the range is left for the launch; cells of an earlier lap forget what they hold.
+        if self.time > LAST_TIME / 2 {
+            self.lap += 1;
             self.time = 0;
             self.floor = 0;
         }
         self.threads = threads.clamp(1, (MAX_WARPS * 32) as u32);
-        self.general = general;
+        self.finer = finer;
         self.starts.clear();
         self.remote.begin_launch();
         self.warps = vec![Warp::default(); self.threads.div_ceil(32) as usize];
@@ -136,18 +157,19 @@ impl Clocks {
     }
 
     /// Where the stamps of this launch begin: for [`super::Cells::begin`] of global memory.
-    pub fn launch_start(&self) -> u32 {
-        self.launch_start
+    pub fn launch_start(&self) -> Start {
+        Start {
+            lap: self.lap,
+            stamp: self.launch_start,
+        }
     }
 
     /// Where the stamps of the running CTA begin: for [`super::Cells::begin`] of shared memory.
-    pub fn cta_start(&self) -> u32 {
-        self.cta_start
-    }
-
-    /// Whether two unordered readers are not enough to stand for all of them.
-    pub fn general(&self) -> bool {
-        self.general
+    pub fn cta_start(&self) -> Start {
+        Start {
+            lap: self.lap,
+            stamp: self.cta_start,
+        }
     }
 
     /// Barrier `index` completes for the warps of the bit mask `warps`: those that waited, and those whose threads had all
@@ -179,7 +201,7 @@ impl Clocks {
             clock.floor = time;
         } else {
             partial::sync_lanes(clock, mask & exist, time);
-            self.general = true;
+            self.finer.inside = true;
         }
         self.remote.warp_sync(warp, mask & exist);
     }
@@ -232,7 +254,7 @@ impl Clocks {
             floor: self.floor,
             warp_floor,
             now,
-            general: self.general,
+            finer: self.finer,
         }
     }
 
@@ -242,11 +264,11 @@ impl Clocks {
         u32::MAX.checked_shr(32 - lanes).unwrap_or(0)
     }
 
-    /// The next time. A CTA that synchronises more than two thousand million times stops the clock with everything
+    /// The next time. A CTA that synchronises more than a thousand million times stops the clock with everything
     /// ordered: it may hide a race from then on, it invents none.
     fn tick(&mut self) -> u32 {
-        if self.time == u32::MAX - 1 {
-            self.floor = u32::MAX;
+        if self.time == LAST_TIME {
+            self.floor = LAST_TIME + 1;
         } else {
             self.time += 1;
         }

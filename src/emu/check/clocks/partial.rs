@@ -40,7 +40,7 @@ impl Clocks {
     /// `bar.arrive` of all lanes of `warp` at barrier `index`: what they did so far is ordered before what the warps do
     /// that complete the barrier, and they themselves learn nothing.
     pub fn arrive(&mut self, index: u32, warp: u32) {
-        self.general = true;
+        self.finer.inside = true;
         let time = self.tick();
         let count = self.warps.len();
         let arrival = self.arrived[index as usize % BARRIERS].get_or_insert_with(Arrival::default);
@@ -56,7 +56,7 @@ impl Clocks {
 
     /// A barrier of the warps of `mask` only.
     pub(super) fn partial_barrier(&mut self, mask: u32, arrival: Option<Arrival>) {
-        self.general = true;
+        self.finer.inside = true;
         let time = self.tick();
         let mut joined = vec![0; self.warps.len()];
         let (row, view) = arrival.map_or((Vec::new(), None), |a| (a.row, a.view));

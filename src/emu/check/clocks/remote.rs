@@ -175,7 +175,10 @@ impl Clocks {
 
     /// An atomic or other strong access of one lane. Called in the order in which the lanes' accesses take effect.
     pub fn strong(&mut self, warp: u32, lane: u32, location: Location, what: Exchange) {
-        self.general = true;
+        match what.scope {
+            Scope::Gpu if !location.shared => self.finer.between = true,
+            _ => self.finer.inside = true,
+        }
         let publishes = if what.writes && what.release {
             let time = self.pass(warp);
             let known = self.knowledge(warp, lane, time);
