@@ -166,7 +166,7 @@ def contended():
     yield Case("atom_lock", "a lock by cas and exch lets one thread at a time through", [inout("lock", "u32", [0], [0]), inout("x", "u32", [0], [31])],
                body, grid=(5,), block=(1,), registers=WORDS + "\n.reg .pred %k;")  # fmt: skip
     ops = ["atom.relaxed.cta.global.add.u32", "atom.relaxed.gpu.global.add.u32", "atom.acq_rel.gpu.global.add.u32",
-           "atom.release.sys.global.add.u32", "atom.acquire.gpu.global.add.u32", "atom.add.u32", "atom.global.sys.add.u32"]  # fmt: skip
+           "atom.release.sys.global.add.u32", "atom.acquire.gpu.global.add.u32", "atom.add.u32", "atom.sys.global.add.u32"]  # fmt: skip
     a = values.words(20, 14)
     body = "mov.u32 %t, %tid.x;" + address("%p", "x", "%t", 4) + "\nmov.u32 %n, 0;"
     for i, op in enumerate(ops):

@@ -196,10 +196,9 @@ def constants():
     """Module variables with initial values."""
     table = [0x11111111, 0xFFFFFFFE, 0x80000000, 7]
     module = """
-        .const .align 4 .u32 table[4] = {0x11111111, 4294967294, 0x80000000, 7};
+        .const .align 8 .u32 table[4] = {0x11111111, 4294967294, 0x80000000, 7};
         .const .align 4 .f32 factors[2] = {0f3F800000, 0fC0490FDB};
-        .const .align 8 .b8 bytes[8] = {1, 2, 0xFE, 255, 5};
-        .global .align 4 .u32 start[3] = {5, 6};"""
+        .const .align 8 .b8 bytes[8] = {1, 2, 0xFE, 255, 5};"""
     body = THREAD + """
         and.b32 %o, %t, 3;
         mul.wide.u32 %p, %o, 4;
@@ -212,16 +211,15 @@ def constants():
         mov.u64 %q, bytes;
         add.u64 %q, %q, %p;
         ld.const.s8 %x, [%q];
-        ld.global.u32 %y, [start+4];
-        ld.global.u32 %z, [start+8];""" + address("%q", "r", "%t", 20) + """
+        ld.const.v2.u32 {%y, %z}, [table+8];""" + address("%q", "r", "%t", 20) + """
         st.global.u32 [%q], %v;
         st.global.u32 [%q+4], %w;
         st.global.u32 [%q+8], %x;
         st.global.u32 [%q+12], %y;
         st.global.u32 [%q+16], %z;"""
     small = [1, 2, -2, -1, 5, 0, 0, 0]
-    expect = [x for i in range(11) for x in (table[i & 3], 0xC0490FDB, small[i & 7], 6, 0)]
-    yield Case("const_and_global_variables", "const and global variables hold their initial values, zeros after the last", [out("r", "u32", expect)],
+    expect = [x for i in range(11) for x in (table[i & 3], 0xC0490FDB, small[i & 7], table[2], table[3])]
+    yield Case("const_variables", "const variables hold their initial values, zeros after the last", [out("r", "u32", expect)],
                body, block=(11,), registers=AT + "\n.reg .b32 %o, %v, %w, %x, %y, %z;", module=module)  # fmt: skip
 
 

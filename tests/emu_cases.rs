@@ -1,0 +1,165 @@
+//! The emulator against PTX cases, one behaviour a file: `tests/emu_pass` must give the expected bytes, `tests/emu_fail` the
+//! expected report. `BLESS=1` rewrites reports; the kind and lines that a case's header states are held even then.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "support/ptx_case.rs"]
+mod ptx_case;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use ptx_case::{Output, PtxCase};
+use qwarp::driver::DriverError;
+use qwarp::emu::{EmuOptions, Emulator, Report};
+
+const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+const LEAST_PASS: usize = 150;
+const LEAST_FAIL: usize = 60;
+
+type Check = fn(&PtxCase, &Path) -> Result<(), String>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let pass = cases("emu_pass");
+    let fail = [cases("emu_fail"), cases("emu_fail/cu")].concat();
+    let (passes, fails) = (pass.len(), fail.len());
+    let mut trials = trials_of("pass", pass, passes_here);
+    trials.extend(trials_of("fail", fail, fails_here));
+    trials.push(Trial::test("counts", move || {
+        let enough = passes >= LEAST_PASS && fails >= LEAST_FAIL;
+        let text = format!("{passes} pass and {fails} fail cases");
+        enough.then_some(()).ok_or(Failed::from(text))
+    }));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The `.ptx` files of a folder, sorted.
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(Path::new(TESTS).join(folder)).expect(folder);
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut paths: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "ptx"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// A test a file.
+fn trials_of(group: &str, paths: Vec<PathBuf>, check: Check) -> Vec<Trial> {
+    let one = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        Trial::test(format!("{group}/{name}"), move || {
+            let text = fs::read_to_string(&path)?;
+            let case = PtxCase::parse(&name, &text)?;
+            check(&case, &path.with_extension("expect")).map_err(Failed::from)
+        })
+    };
+    paths.into_iter().map(one).collect()
+}
+
+fn emulator(case: &PtxCase, host_threads: usize, checks: bool) -> Emulator {
+    Emulator::new(EmuOptions {
+        target: case.target,
+        host_threads,
+        checks,
+        counters: false,
+    })
+}
+
+/// The expected outputs, whatever the number of host threads, with checks and without.
+fn passes_here(case: &PtxCase, expect: &Path) -> Result<(), String> {
+    let expect = fs::read_to_string(expect).map_err(|error| format!("expected bytes: {error}"))?;
+    let mut first: Option<Vec<Output>> = None;
+    for (host_threads, checks) in [(1, true), (2, true), (1, false), (2, false)] {
+        let with = format!("{host_threads} host threads, checks {checks}");
+        let outputs = case.run(&emulator(case, host_threads, checks));
+        let outputs = outputs.map_err(|error| format!("{with}: {error}"))?;
+        case.compare(&outputs, &expect)
+            .map_err(|what| format!("{with}: {what}"))?;
+        let first = first.get_or_insert_with(|| outputs.clone());
+        if *first != outputs {
+            return Err(format!(
+                "{with}: other bits than before, both within the bound"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The expected report, or refusal, whatever the number of host threads.
+fn fails_here(case: &PtxCase, expect: &Path) -> Result<(), String> {
+    let mut texts = Vec::new();
+    for host_threads in [1, 2] {
+        let error = match case.run(&emulator(case, host_threads, true)) {
+            Ok(outputs) => {
+                let text = ptx_case::render(&outputs);
+                return Err(format!(
+                    "{host_threads} host threads: nothing found\n{text}"
+                ));
+            }
+            Err(error) => error,
+        };
+        hold(case, &error)?;
+        texts.push(format!("{error}\n"));
+    }
+    if texts[0] != texts[1] {
+        return Err(format!(
+            "two host threads report\n{}one\n{}",
+            texts[1], texts[0]
+        ));
+    }
+    if std::env::var_os("BLESS").is_some() {
+        return fs::write(expect, &texts[0]).map_err(|error| error.to_string());
+    }
+    let expected =
+        fs::read_to_string(expect).map_err(|error| format!("expected report: {error}"))?;
+    if expected != texts[0] {
+        return Err(format!("found\n{}expected\n{expected}", texts[0]));
+    }
+    Ok(())
+}
+
+/// Holds an error against what the header states.
+fn hold(case: &PtxCase, error: &DriverError) -> Result<(), String> {
+    match (error, &case.expect, &case.refuse) {
+        (DriverError::Finding(report), Some(_), None) => finding(case, report),
+        (DriverError::Module { reason, .. }, None, Some(words)) if reason.contains(words) => Ok(()),
+        (DriverError::Launch { reason, .. }, None, Some(words)) if reason.contains(words) => Ok(()),
+        _ => Err(format!(
+            "found\n{error}\nexpected {:?}{:?}",
+            case.expect, case.refuse
+        )),
+    }
+}
+
+/// Holds a report against the kind, lines and source of the header.
+fn finding(case: &PtxCase, report: &Report) -> Result<(), String> {
+    let expect = case.expect.as_ref().ok_or("no finding is expected")?;
+    let mut lines = vec![report.place.ptx_line];
+    lines.extend(report.other.as_ref().map(|other| other.ptx_line));
+    let mut wanted = expect.lines.clone();
+    lines.sort_unstable();
+    wanted.sort_unstable();
+    let places = [Some(&report.place), report.other.as_ref()];
+    let named = |source: &String| {
+        let sources = places
+            .iter()
+            .flatten()
+            .filter_map(|place| place.source.as_ref());
+        sources
+            .map(|(file, line)| format!("{file}:{line}"))
+            .any(|found| found == *source)
+    };
+    let source_right = expect.source.as_ref().is_none_or(named);
+    if report.kind.name() != expect.kind || lines != wanted || !source_right {
+        return Err(format!("found\n{report}\nexpected {expect:?}"));
+    }
+    Ok(())
+}
