@@ -7,13 +7,16 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/bound.rs"]
+mod bound;
 #[path = "support/op_cases.rs"]
 mod op_cases;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use op_cases::{Bound, CASES, OpCase};
+use bound::Bound;
+use op_cases::{CASES, OpCase};
 use qwarp::DType;
 use qwarp::backend::cpu::reference::{self, Cache, Matrix, round};
 use qwarp::backend::cpu::{CpuBackend, CpuOptions, simd};
@@ -119,25 +122,10 @@ fn check(case: &OpCase, dtype: DType, ours: &[f32], expected: &Matrix) {
 }
 
 fn check_bound(case: &OpCase, dtype: DType, bound: Bound, ours: &[f32], expected: &Matrix) {
-    let Bound { rtol, atol, nmse } = bound;
-    assert_eq!(ours.len(), expected.data.len(), "{case:?}");
-    let power = expected.data.iter().map(|x| x * x).sum::<f64>();
-    let rms = (power / ours.len() as f64).sqrt();
-    assert!(rms > 0.0, "{case:?}: the reference is all zeros");
-    let mut error = 0.0;
-    for (i, (&a, &b)) in ours.iter().zip(&expected.data).enumerate() {
-        let difference = (f64::from(a) - b).abs();
-        assert!(
-            difference <= rtol * b.abs() + atol * rms,
-            "{case:?} {dtype} element {i}: {a} against {b}"
-        );
-        error += difference * difference;
+    let ours: Vec<f64> = ours.iter().copied().map(f64::from).collect();
+    if let Err(wrong) = bound.check(&ours, &expected.data) {
+        panic!("{case:?} {dtype}: {wrong}");
     }
-    assert!(
-        error <= nmse * power,
-        "{case:?} {dtype}: NMSE {:e}",
-        error / power
-    );
 }
 
 /// Runs a case of one op with the given input tensors.

@@ -37,7 +37,9 @@ impl Bound {
                 difference.partial_cmp(&allowed),
                 Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal)
             ) {
-                return Err(format!("element {i}: {a:e}, expected {b:e} within {allowed:e}"));
+                return Err(format!(
+                    "element {i}: {a:e}, expected {b:e} within {allowed:e}"
+                ));
             }
             if !exact {
                 worst = worst.max(difference / allowed);
@@ -49,6 +51,10 @@ impl Bound {
             return Err(format!("NMSE {found:e}, expected at most {allowed:e}"));
         }
         let share = error / power / self.nmse;
-        Ok(if share.is_finite() { worst.max(share) } else { worst })
+        Ok(if share.is_finite() {
+            worst.max(share)
+        } else {
+            worst
+        })
     }
 }

@@ -4,6 +4,8 @@
 use qwarp::DType;
 use qwarp::shape::Heads;
 
+use crate::bound::Bound;
+
 /// One op at one shape.
 #[derive(Debug, Clone, Copy)]
 pub enum OpCase {
@@ -37,14 +39,6 @@ pub enum OpCase {
         tokens: usize,
         n: usize,
     },
-}
-
-/// How far an op may be from the reference: every element by `rtol * |ref| + atol * rms(ref)`, all together by NMSE.
-#[derive(Debug, Clone, Copy)]
-pub struct Bound {
-    pub rtol: f64,
-    pub atol: f64,
-    pub nmse: f64,
 }
 
 const fn heads(query: usize, kv: usize, dim: usize) -> Heads {
@@ -187,11 +181,7 @@ impl OpCase {
         };
         match self {
             // Copies: exact.
-            OpCase::Embed { .. } | OpCase::SelectRows { .. } => Bound {
-                rtol: 0.0,
-                atol: 0.0,
-                nmse: 0.0,
-            },
+            OpCase::Embed { .. } | OpCase::SelectRows { .. } => Bound::EXACT,
             // A handful of f32 operations, then one rounding to the output type.
             OpCase::RmsNorm { .. } | OpCase::SiluMul { .. } => Bound {
                 rtol: rounding,

@@ -145,6 +145,12 @@ impl Kernels {
         self.target
     }
 
+    /// The kernel that a launch of these runs.
+    pub fn entry(&self, function: FunctionId) -> Option<&'static EntryFacts> {
+        let index = self.functions.iter().position(|f| *f == Some(function))?;
+        ENTRIES.get(index)
+    }
+
     /// A launch of kernel `entry` of [`ENTRIES`].
     fn ready(&self, entry: usize, geometry: Geometry, args: Args) -> Result<Launch, DriverError> {
         let Some(function) = self.functions[entry] else {

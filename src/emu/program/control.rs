@@ -15,9 +15,7 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Option<Decoded>, Dec
         "ret" | "exit" => plain(at, Op::Exit, &["uni"], 0).map(Some),
         "trap" => plain(at, Op::Trap, &[], 0).map(Some),
         // Launches run one after the other, so there is nothing to wait for.
-        "griddepcontrol" => {
-            plain(at, Op::Nothing, &["wait", "launch_dependents"], 0).map(Some)
-        }
+        "griddepcontrol" => plain(at, Op::Nothing, &["wait", "launch_dependents"], 0).map(Some),
         "nanosleep" => plain(at, Op::Nothing, &["u32"], 1).map(Some),
         "mov" => special(at, names),
         _ => Ok(None),

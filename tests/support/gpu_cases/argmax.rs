@@ -106,7 +106,10 @@ impl Plant {
     fn put(self, logits: &mut [f32], row: usize) {
         let vocab = logits.len();
         // Two places far apart, which warps, CTAs and rows see in either order.
-        let (a, b) = ((row * 7919 + vocab / 3) % vocab, (row * 104_729 + vocab - 1) % vocab);
+        let (a, b) = (
+            (row * 7919 + vocab / 3) % vocab,
+            (row * 104_729 + vocab - 1) % vocab,
+        );
         match self {
             Nothing => {}
             Tie => (logits[a], logits[b]) = (2.5, 2.5),

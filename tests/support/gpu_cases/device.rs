@@ -79,6 +79,8 @@ pub struct Output {
     to_f64: fn(&[u8]) -> Vec<f64>,
     expected: Vec<f64>,
     bound: Bound,
+    /// What the CPU backend gives, where the kernel promises the same bits.
+    cpu: Option<Vec<f64>>,
     /// Bytes of one row, where each row belongs to one row of the case.
     pub row_bytes: Option<usize>,
 }
@@ -105,8 +107,15 @@ impl Output {
             to_f64: to_f64::<T>,
             expected,
             bound,
+            cpu: None,
             row_bytes: None,
         }
+    }
+
+    /// The same, and exactly these values of the CPU backend.
+    pub fn equal_to_cpu(mut self, values: Vec<f64>) -> Self {
+        self.cpu = Some(values);
+        self
     }
 
     /// The same, made of `rows` rows.
@@ -125,8 +134,17 @@ impl Output {
     /// The share of the bound that `bytes` use.
     pub fn check(&self, bytes: &[u8]) -> Result<f64, Failure> {
         let found = (self.to_f64)(bytes);
-        let check = self.bound.check(&found, &self.expected);
-        check.map_err(|wrong| Failure::Wrong(format!("{}: {wrong}", self.name)))
+        let wrong = |what: &str| {
+            let name = self.name;
+            move |wrong: String| Failure::Wrong(format!("{name} against {what}: {wrong}"))
+        };
+        let share = self.bound.check(&found, &self.expected);
+        let share = share.map_err(wrong("the reference"))?;
+        if let Some(cpu) = &self.cpu {
+            let same = Bound::EXACT.check(&found, cpu);
+            same.map_err(wrong("the CPU backend"))?;
+        }
+        Ok(share)
     }
 }
 

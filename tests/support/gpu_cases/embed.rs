@@ -88,7 +88,12 @@ impl<T: Real + EmbedType> Case for Embed<T> {
     }
 
     fn name(&self) -> String {
-        let Embed { rows, vocab, hidden, .. } = self;
+        let Embed {
+            rows,
+            vocab,
+            hidden,
+            ..
+        } = self;
         let dtype = T::DTYPE;
         format!("embed {dtype}, {rows:?}, vocab {vocab}, hidden {hidden}")
     }
@@ -106,12 +111,22 @@ impl<T: Real + EmbedType> Case for Embed<T> {
     }
 
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
-        let Embed { rows, vocab, hidden, .. } = *self;
+        let Embed {
+            rows,
+            vocab,
+            hidden,
+            ..
+        } = *self;
         let tokens = rows.count;
         // The last row of the table first, then others, some of them twice.
         let id = |t: usize| (vocab - 1 + t * 5) % vocab;
-        let ids: Vec<u32> = (rows.first..rows.first + tokens).map(|t| id(t) as u32).collect();
-        let table: Vec<T> = values(0..vocab * hidden, 1).into_iter().map(T::round).collect();
+        let ids: Vec<u32> = (rows.first..rows.first + tokens)
+            .map(|t| id(t) as u32)
+            .collect();
+        let table: Vec<T> = values(0..vocab * hidden, 1)
+            .into_iter()
+            .map(T::round)
+            .collect();
         let expected = reference::embed(
             &ids,
             &Matrix {

@@ -18,7 +18,7 @@ use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::driver::{Driver, DriverError, Target};
 
 pub use device::{Device, Failure, Output, Work};
-pub use number::{Number, Real, values};
+pub use number::{Real, values};
 
 /// Rows of a case. A row's values depend on its number alone, so any rows can be run by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,8 @@ pub fn run(case: &dyn Case, driver: &dyn Driver, kernels: &Kernels) -> Result<Ra
         let bytes = output.read(driver)?;
         ran.worst = ran.worst.max(output.check(&bytes)?);
         if let Some(row_bytes) = output.row_bytes {
-            ran.rows.push(bytes.chunks(row_bytes).map(<[u8]>::to_vec).collect());
+            ran.rows
+                .push(bytes.chunks(row_bytes).map(<[u8]>::to_vec).collect());
         }
     }
     Ok(ran)

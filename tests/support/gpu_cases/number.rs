@@ -103,3 +103,8 @@ pub fn values(range: Range<usize>, seed: u32) -> Vec<f32> {
 pub fn wide<T: Number>(values: &[T]) -> Vec<f64> {
     values.iter().map(|x| x.to_f64()).collect()
 }
+
+/// Each value rounded to T, as f64.
+pub fn rounded<T: Real>(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|x| T::round(*x).to_f64()).collect()
+}

@@ -89,7 +89,10 @@ pub fn cases() -> Vec<Box<dyn Case>> {
         })
     }
     let with_sum = of::<f16>(true).chain(of::<bf16>(true));
-    of::<f16>(false).chain(of::<bf16>(false)).chain(with_sum).collect()
+    of::<f16>(false)
+        .chain(of::<bf16>(false))
+        .chain(with_sum)
+        .collect()
 }
 
 impl<T: Real + RmsNormType> Case for RmsNorm<T> {
@@ -118,7 +121,11 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
         let (rows, n) = (self.rows.count, self.n);
         let (x, delta) = (self.rows.values(n, 2), self.rows.values(n, 3));
         let weight = values(0..n, 4);
-        let sum = wide(&x).iter().zip(wide(&delta)).map(|(x, d)| x + d).collect();
+        let sum = wide(&x)
+            .iter()
+            .zip(wide(&delta))
+            .map(|(x, d)| x + d)
+            .collect();
         let normed = Matrix {
             cols: n,
             data: if self.add { sum } else { wide(&x) },
@@ -132,12 +139,27 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
             floor_bytes: rows * n * (4 + size_of::<T>()) + n * 4,
         };
         if !self.add {
-            let launch = launch::RmsNorm { rows, n, eps: EPS, x: device.input(&x)?, weight, out };
+            let launch = launch::RmsNorm {
+                rows,
+                n,
+                eps: EPS,
+                x: device.input(&x)?,
+                weight,
+                out,
+            };
             work.launches.push(launch.launch(device.kernels)?);
             return Ok(work);
         }
         let (x, delta) = (device.in_out(&x)?, device.input(&delta)?);
-        let launch = launch::AddRmsNorm { rows, n, eps: EPS, x, delta, weight, out };
+        let launch = launch::AddRmsNorm {
+            rows,
+            n,
+            eps: EPS,
+            x,
+            delta,
+            weight,
+            out,
+        };
         work.launches.push(launch.launch(device.kernels)?);
         // One addition, correctly rounded.
         let bound = Bound {
@@ -145,7 +167,8 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
             atol: 0.0,
             nmse: 1e-14,
         };
-        work.outputs.push(Output::new::<f32>("x", x.ptr, normed.data, bound).in_rows(rows));
+        work.outputs
+            .push(Output::new::<f32>("x", x.ptr, normed.data, bound).in_rows(rows));
         work.floor_bytes += rows * n * 8;
         Ok(work)
     }

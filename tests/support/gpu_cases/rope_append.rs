@@ -4,14 +4,14 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use half::{bf16, f16};
-use qwarp::backend::cpu::reference;
 use qwarp::backend::cpu::rope::RopeTable;
+use qwarp::backend::cpu::{elementwise, reference};
 use qwarp::backend::gpu::launch::{self, RopeType};
 use qwarp::config::engine::BLOCK_SIZE;
 use qwarp::driver::{DriverError, Target};
 use qwarp::shape::Heads;
 
-use super::number::{Real, values, wide};
+use super::number::{Real, rounded, values, wide};
 use super::{Case, Device, Output, RowRange, Work};
 
 const THETA: f64 = 1e6;
@@ -76,17 +76,22 @@ struct RopeAppend<T> {
 /// Every shape with every type, with and without the bias.
 pub fn cases() -> Vec<Box<dyn Case>> {
     fn of<T: Real + RopeType>(bias: bool) -> impl Iterator<Item = Box<dyn Case>> {
-        SHAPES.iter().map(move |&(tokens, query, kv, dim)| -> Box<dyn Case> {
-            Box::new(RopeAppend::<T> {
-                rows: RowRange::first(tokens),
-                heads: Heads { query, kv, dim },
-                bias,
-                matrix: PhantomData,
+        SHAPES
+            .iter()
+            .map(move |&(tokens, query, kv, dim)| -> Box<dyn Case> {
+                Box::new(RopeAppend::<T> {
+                    rows: RowRange::first(tokens),
+                    heads: Heads { query, kv, dim },
+                    bias,
+                    matrix: PhantomData,
+                })
             })
-        })
     }
     let biased = of::<f16>(true).chain(of::<bf16>(true));
-    of::<f16>(false).chain(of::<bf16>(false)).chain(biased).collect()
+    of::<f16>(false)
+        .chain(of::<bf16>(false))
+        .chain(biased)
+        .collect()
 }
 
 /// A layer's cache as the kernels keep it, `(blocks, kv heads, 16, dim)`, in f64.
@@ -106,11 +111,20 @@ impl Cache {
     }
 }
 
-/// What a case computes: q, keys and values.
-struct Expected {
+/// q, keys and values after the launch.
+struct Results {
     q: Vec<f64>,
     keys: Vec<f64>,
     values: Vec<f64>,
+}
+
+/// What a case starts from.
+struct Inputs<T> {
+    qkv: Vec<f32>,
+    bias: Vec<f32>,
+    cos_sin: Vec<f32>,
+    keys: Vec<T>,
+    values: Vec<T>,
 }
 
 impl<T: Real + RopeType> RopeAppend<T> {
@@ -122,7 +136,10 @@ impl<T: Real + RopeType> RopeAppend<T> {
     fn cos_sin(&self) -> Vec<f32> {
         let mut table = RopeTable::new(self.heads.dim, THETA, self.rows.count);
         // Scattered over contexts of up to 32,768 positions.
-        let positions: Vec<u32> = self.tokens().map(|t| (t * 1009 + 3) as u32 % 32_768).collect();
+        let positions: Vec<u32> = self
+            .tokens()
+            .map(|t| (t * 1009 + 3) as u32 % 32_768)
+            .collect();
         table.fill(&positions);
         let row = |t: usize| {
             let (cos, sin) = table.angles(t);
@@ -144,26 +161,75 @@ impl<T: Real + RopeType> RopeAppend<T> {
         self.tokens().map(slot).collect()
     }
 
-    fn expected(&self, qkv: &[f32], bias: &[f32], cos_sin: &[f32], before: [&[T]; 2]) -> Expected {
-        let (heads, cols) = (self.heads, bias.len());
-        let [mut keys, mut values] = before.map(|cache| Cache {
+    fn inputs(&self) -> Inputs<T> {
+        let (rows, heads) = (self.rows, self.heads);
+        let cols = heads.q_dim() + 2 * heads.kv_dim();
+        let cache_len = self.blocks() * heads.kv * BLOCK_SIZE * heads.dim;
+        let cache = |seed| {
+            values(0..cache_len, seed)
+                .into_iter()
+                .map(T::round)
+                .collect()
+        };
+        Inputs {
+            qkv: rows.values(cols, 7),
+            // Larger than what it is added to, as Qwen2's are.
+            bias: values(0..cols, 8).iter().map(|x| x * 4.0).collect(),
+            cos_sin: self.cos_sin(),
+            keys: cache(9),
+            values: cache(10),
+        }
+    }
+
+    /// A row of q, k and v by the reference: sum in f64, then rotation of q and k.
+    fn by_reference(&self, qkv: &[f32], bias: &[f32], angles: &[f32]) -> Vec<f64> {
+        let heads = self.heads;
+        let bias = wide(bias)
+            .into_iter()
+            .map(|b| if self.bias { b } else { 0.0 });
+        let x: Vec<f64> = wide(qkv).iter().zip(bias).map(|(x, b)| x + b).collect();
+        let (turned, value) = x.split_at(heads.q_dim() + heads.kv_dim());
+        let (cos, sin) = angles.split_at(heads.dim / 2);
+        let sin_cos = |i: usize| (f64::from(sin[i]), f64::from(cos[i]));
+        [&reference::rotate(turned, heads.dim, sin_cos), value].concat()
+    }
+
+    /// The same as the CPU backend computes it, rounded to the matrix type.
+    fn on_cpu(&self, qkv: &[f32], bias: &[f32], angles: &[f32]) -> Vec<f64> {
+        let heads = self.heads;
+        let bias = bias.iter().map(|b| if self.bias { *b } else { 0.0 });
+        let mut x: Vec<f32> = qkv.iter().zip(bias).map(|(x, b)| x + b).collect();
+        let (cos, sin) = angles.split_at(heads.dim / 2);
+        for head in x[..heads.q_dim() + heads.kv_dim()].chunks_mut(heads.dim) {
+            elementwise::rotate(head, cos, sin);
+        }
+        rounded::<T>(&x)
+    }
+
+    /// All tokens through `row`, keys and values put into the cache.
+    fn results(
+        &self,
+        inputs: &Inputs<T>,
+        row: impl Fn(&[f32], &[f32], &[f32]) -> Vec<f64>,
+    ) -> Results {
+        let heads = self.heads;
+        let cache = |before: &[T]| Cache {
             heads,
-            data: wide(cache),
-        });
+            data: wide(before),
+        };
+        let (mut keys, mut values) = (cache(&inputs.keys), cache(&inputs.values));
         let mut q = Vec::new();
-        for (t, (qkv, slot)) in qkv.chunks(cols).zip(self.slots()).enumerate() {
-            let bias = wide(bias).into_iter().map(|b| if self.bias { b } else { 0.0 });
-            let x: Vec<f64> = wide(qkv).iter().zip(bias).map(|(x, b)| x + b).collect();
-            let (turned, value) = x.split_at(heads.q_dim() + heads.kv_dim());
-            let angles = &cos_sin[t * heads.dim..(t + 1) * heads.dim];
-            let (cos, sin) = angles.split_at(heads.dim / 2);
-            let sin_cos = |i: usize| (f64::from(sin[i]), f64::from(cos[i]));
-            let turned = reference::rotate(turned, heads.dim, sin_cos);
-            q.extend_from_slice(&turned[..heads.q_dim()]);
-            keys.put(slot as usize, &turned[heads.q_dim()..]);
+        let rows = inputs.qkv.chunks(inputs.bias.len());
+        let angles = inputs.cos_sin.chunks(heads.dim);
+        for ((qkv, angles), slot) in rows.zip(angles).zip(self.slots()) {
+            let row = row(qkv, &inputs.bias, angles);
+            let (query, kv) = row.split_at(heads.q_dim());
+            let (key, value) = kv.split_at(heads.kv_dim());
+            q.extend_from_slice(query);
+            keys.put(slot as usize, key);
             values.put(slot as usize, value);
         }
-        Expected {
+        Results {
             q,
             keys: keys.data,
             values: values.data,
@@ -173,7 +239,11 @@ impl<T: Real + RopeType> RopeAppend<T> {
 
 impl<T: Real + RopeType> Case for RopeAppend<T> {
     fn op(&self) -> &'static str {
-        if self.bias { "bias_rope_append" } else { "rope_append" }
+        if self.bias {
+            "bias_rope_append"
+        } else {
+            "rope_append"
+        }
     }
 
     fn name(&self) -> String {
@@ -194,42 +264,39 @@ impl<T: Real + RopeType> Case for RopeAppend<T> {
     }
 
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
-        let (tokens, heads, blocks) = (self.rows.count, self.heads, self.blocks());
-        let cols = heads.q_dim() + 2 * heads.kv_dim();
-        let cache_len = blocks * heads.kv * BLOCK_SIZE * heads.dim;
-        let qkv = self.rows.values(cols, 7);
-        // Larger than what it is added to, as Qwen2's are.
-        let bias: Vec<f32> = values(0..cols, 8).iter().map(|x| x * 4.0).collect();
-        let cos_sin = self.cos_sin();
-        let before = [9, 10].map(|seed| {
-            let values = values(0..cache_len, seed);
-            values.into_iter().map(T::round).collect::<Vec<T>>()
+        let (tokens, heads) = (self.rows.count, self.heads);
+        let inputs = self.inputs();
+        let expected = self.results(&inputs, |x, bias, angles| {
+            self.by_reference(x, bias, angles)
         });
-        let expected = self.expected(&qkv, &bias, &cos_sin, [&before[0], &before[1]]);
+        let cpu = self.results(&inputs, |x, bias, angles| self.on_cpu(x, bias, angles));
         let rope = launch::RopeAppend {
             tokens,
             heads,
-            blocks,
-            qkv: device.input(&qkv)?,
-            cos_sin: device.input(&cos_sin)?,
+            blocks: self.blocks(),
+            qkv: device.input(&inputs.qkv)?,
+            cos_sin: device.input(&inputs.cos_sin)?,
             slot_mapping: device.input(&self.slots())?,
             q: device.output::<T>(tokens * heads.q_dim())?,
-            keys: device.in_out(&before[0])?,
-            values: device.in_out(&before[1])?,
+            keys: device.in_out(&inputs.keys)?,
+            values: device.in_out(&inputs.values)?,
         };
         let launch = if self.bias {
-            let bias = device.input(&bias)?;
+            let bias = device.input(&inputs.bias)?;
             launch::BiasRopeAppend { rope, bias }.launch(device.kernels)?
         } else {
             rope.launch(device.kernels)?
         };
-        let bound = T::rounded_once();
+        let output = |name, ptr, expected, cpu| {
+            Output::new::<T>(name, ptr, expected, T::rounded_once()).equal_to_cpu(cpu)
+        };
+        let cols = inputs.bias.len();
         Ok(Work {
             launches: vec![launch],
             outputs: vec![
-                Output::new::<T>("q", rope.q.ptr, expected.q, bound).in_rows(tokens),
-                Output::new::<T>("keys", rope.keys.ptr, expected.keys, bound),
-                Output::new::<T>("values", rope.values.ptr, expected.values, bound),
+                output("q", rope.q.ptr, expected.q, cpu.q).in_rows(tokens),
+                output("keys", rope.keys.ptr, expected.keys, cpu.keys),
+                output("values", rope.values.ptr, expected.values, cpu.values),
             ],
             floor_bytes: tokens * (cols * (4 + size_of::<T>()) + heads.dim * 4 + 4)
                 + usize::from(self.bias) * cols * 4,

@@ -3,11 +3,13 @@
 use std::marker::PhantomData;
 
 use half::{bf16, f16};
+use qwarp::backend::cpu::elementwise;
 use qwarp::backend::cpu::reference::{self, Matrix};
+use qwarp::backend::cpu::simd::Path;
 use qwarp::backend::gpu::launch::{self, SiluMulType};
 use qwarp::driver::{DriverError, Target};
 
-use super::number::{Real, wide};
+use super::number::{Real, rounded, wide};
 use super::{Case, Device, Output, RowRange, Work};
 
 /// Rows and elements of an output row. A CTA takes 512 elements of a row, a thread four.
@@ -80,6 +82,16 @@ pub fn cases() -> Vec<Box<dyn Case>> {
     of::<f16>().chain(of::<bf16>()).collect()
 }
 
+/// The CPU backend's f32 results.
+fn on_cpu(gate_up: &[f32], n: usize) -> Vec<f32> {
+    let mut all = vec![0.0; gate_up.len() / 2];
+    for (row, out) in gate_up.chunks(2 * n).zip(all.chunks_mut(n)) {
+        let (gate, up) = row.split_at(n);
+        Path::best().run(elementwise::SiluMul { gate, up, out });
+    }
+    all
+}
+
 impl<T: Real + SiluMulType> Case for SiluMul<T> {
     fn op(&self) -> &'static str {
         "silu_mul"
@@ -105,7 +117,12 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
         // Up to 20, so that the exponential is large, small, and near one.
-        let gate_up: Vec<f32> = self.rows.values(2 * n, 5).iter().map(|x| x * 10.0).collect();
+        let gate_up: Vec<f32> = self
+            .rows
+            .values(2 * n, 5)
+            .iter()
+            .map(|x| x * 10.0)
+            .collect();
         let expected = reference::silu_mul(&Matrix {
             cols: 2 * n,
             data: wide(&gate_up),
@@ -120,7 +137,11 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
         let bound = T::rounded_once();
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            outputs: vec![Output::new::<T>("out", out.ptr, expected.data, bound).in_rows(rows)],
+            outputs: vec![
+                Output::new::<T>("out", out.ptr, expected.data, bound)
+                    .equal_to_cpu(rounded::<T>(&on_cpu(&gate_up, n)))
+                    .in_rows(rows),
+            ],
             floor_bytes: rows * n * (8 + size_of::<T>()),
         })
     }

@@ -128,10 +128,7 @@ mod tests {
     #[test]
     fn a_row_is_split_among_ctas() {
         let geometry = CHECK.rows(7, 513, 128, 4).unwrap();
-        assert_eq!(
-            (geometry.grid, geometry.block),
-            ([7, 2, 1], [128, 1, 1])
-        );
+        assert_eq!((geometry.grid, geometry.block), ([7, 2, 1], [128, 1, 1]));
         assert!(CHECK.rows(1, MOST_Y * 512, 128, 4).is_ok());
         let error = CHECK.rows(1, MOST_Y * 512 + 1, 128, 4).unwrap_err();
         assert!(error.to_string().contains("33553921"), "{error}");

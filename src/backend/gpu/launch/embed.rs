@@ -25,8 +25,7 @@ pub struct Embed<T: DeviceType> {
     pub out: Out<f32>,
 }
 
-type Stub<T> =
-    fn(&Kernels, Geometry, In<u32>, In<T>, Out<f32>, u32) -> Result<Launch, DriverError>;
+type Stub<T> = fn(&Kernels, Geometry, In<u32>, In<T>, Out<f32>, u32) -> Result<Launch, DriverError>;
 
 /// A type that a table may have.
 pub trait EmbedType: DeviceType {

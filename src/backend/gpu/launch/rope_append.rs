@@ -163,10 +163,7 @@ impl<T: RopeType> BiasRopeAppend<T> {
         };
         let p = rope.prepare(check)?;
         let shape = [
-            (
-                "query and 2 kv heads",
-                rope.heads.query + 2 * rope.heads.kv,
-            ),
+            ("query and 2 kv heads", rope.heads.query + 2 * rope.heads.kv),
             ("dim", rope.heads.dim),
         ];
         check.slice("bias", bias.ptr, bias.len, &shape)?;

@@ -47,11 +47,7 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError
     copy(at, names, parts)
 }
 
-fn copy(
-    at: &Instruction,
-    names: &Resolver,
-    mut parts: Parts<'_>,
-) -> Result<Decoded, DecodeError> {
+fn copy(at: &Instruction, names: &Resolver, mut parts: Parts<'_>) -> Result<Decoded, DecodeError> {
     let only_16 = match parts.one_of(&[("ca", false), ("cg", true)]) {
         Some(only_16) => only_16,
         None => return Err(parts.refuse()),
@@ -77,8 +73,7 @@ fn copy(
             ));
         }
     };
-    let (Ok(to_offset), Ok(from_offset)) =
-        (i32::try_from(to.offset), i32::try_from(from.offset))
+    let (Ok(to_offset), Ok(from_offset)) = (i32::try_from(to.offset), i32::try_from(from.offset))
     else {
         return Err(DecodeError::new(at, "an offset over 31 bits".into()));
     };

@@ -70,11 +70,7 @@ fn counted(
 }
 
 /// `bar.red d, a{, b}, {!}c`.
-fn reduce(
-    at: &Instruction,
-    names: &Resolver,
-    kind: BarrierKind,
-) -> Result<Decoded, DecodeError> {
+fn reduce(at: &Instruction, names: &Resolver, kind: BarrierKind) -> Result<Decoded, DecodeError> {
     let operands = operands(at, 3, 4)?;
     let last = operands.len() - 1;
     let mut inst = counted(at, names, kind, &operands[1..last])?;

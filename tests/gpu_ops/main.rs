@@ -1,0 +1,44 @@
+//! Every kernel on every target, through the launch code that ships, on the emulator with all checks on.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/bound.rs"]
+mod bound;
+#[path = "../support/gpu_cases/mod.rs"]
+mod gpu_cases;
+
+mod overflow;
+mod ptx_text;
+mod reference;
+mod refusals;
+mod row_invariance;
+
+use qwarp::backend::gpu::kernels::{self, Kernels};
+use qwarp::driver::Target;
+use qwarp::emu::{EmuOptions, Emulator};
+
+/// An emulator of `target` with every check on, and the kernels loaded on it; without embedded kernels one line, which is a
+/// failure where the build was told to have them.
+fn emulator(target: Target) -> Option<(Emulator, Kernels)> {
+    if let Some(missing) = kernels::missing() {
+        assert!(
+            std::env::var_os("REQUIRE_PTX").is_none_or(|value| value != "1"),
+            "{missing}"
+        );
+        eprintln!("skipped: {missing}");
+        return None;
+    }
+    let emulator = Emulator::new(EmuOptions {
+        target,
+        host_threads: 1,
+        checks: true,
+        counters: false,
+    });
+    let kernels = Kernels::load(&emulator).unwrap();
+    Some((emulator, kernels))
+}

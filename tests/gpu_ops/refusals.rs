@@ -1,0 +1,185 @@
+//! A launch whose slices do not have the shape is refused before it reaches the device, with the op, the dimension and both
+//! values.
+
+use half::{bf16, f16};
+use qwarp::backend::gpu::kernels::Kernels;
+use qwarp::backend::gpu::launch::{
+    AddRmsNorm, Argmax, BiasRopeAppend, Embed, RmsNorm, RopeAppend, SiluMul,
+};
+use qwarp::driver::{DevicePtr, DeviceType, DriverError, In, InOut, Launch, Out, Target};
+use qwarp::shape::Heads;
+
+use crate::emulator;
+
+fn input<T: DeviceType>(len: usize) -> In<T> {
+    In::new(DevicePtr(4096), len)
+}
+
+fn output<T: DeviceType>(len: usize) -> Out<T> {
+    Out::new(DevicePtr(8192), len)
+}
+
+fn in_out<T: DeviceType>(len: usize) -> InOut<T> {
+    InOut::new(DevicePtr(12288), len)
+}
+
+fn refused(launch: Result<Launch, DriverError>, expected: &str) {
+    let found = launch.unwrap_err().to_string();
+    assert_eq!(found, format!("launch of {expected}"));
+}
+
+fn rope() -> RopeAppend<f16> {
+    RopeAppend {
+        tokens: 3,
+        heads: Heads {
+            query: 4,
+            kv: 2,
+            dim: 6,
+        },
+        blocks: 2,
+        qkv: input(144),
+        cos_sin: input(18),
+        slot_mapping: input(3),
+        q: output(72),
+        keys: in_out(384),
+        values: in_out(384),
+    }
+}
+
+#[test]
+fn wrong_lengths_are_refused() {
+    let Some((_, kernels)) = emulator(Target::Sm80) else {
+        return;
+    };
+    norms(&kernels);
+    ropes(&kernels);
+    let mut embed = Embed::<f16> {
+        tokens: 2,
+        vocab: 5,
+        hidden: 8,
+        token_ids: input(2),
+        table: input(40),
+        out: output(16),
+    };
+    assert!(embed.launch(&kernels).is_ok());
+    embed.table = input(39);
+    let expected = "embed: table has 39 elements, expected 40 (vocab 5, hidden 8)";
+    refused(embed.launch(&kernels), expected);
+    let silu = SiluMul::<f16> {
+        rows: 2,
+        n: 3,
+        gate_up: input(6),
+        out: output(6),
+    };
+    let expected = "silu_mul: gate_up has 6 elements, expected 12 (rows 2, gate and up 2, n 3)";
+    refused(silu.launch(&kernels), expected);
+    let argmax = Argmax {
+        rows: 2,
+        vocab: 5000,
+        logits: input(10_000),
+        partial: output(5),
+        tokens: output(2),
+    };
+    let found = argmax.launches(&kernels).unwrap_err().to_string();
+    assert!(
+        found.ends_with("partial has 5 elements, expected 6 (rows 2, parts 3)"),
+        "{found}"
+    );
+}
+
+fn norms(kernels: &Kernels) {
+    let norm = RmsNorm::<f16> {
+        rows: 2,
+        n: 4,
+        eps: 1e-6,
+        x: input(8),
+        weight: input(4),
+        out: output(8),
+    };
+    assert!(norm.launch(kernels).is_ok());
+    let short = RmsNorm {
+        weight: input(3),
+        ..norm
+    };
+    refused(
+        short.launch(kernels),
+        "rms_norm: weight has 3 elements, expected 4 (n 4)",
+    );
+    let off = RmsNorm {
+        x: In::new(DevicePtr(4100), 8),
+        ..norm
+    };
+    refused(
+        off.launch(kernels),
+        "rms_norm: x starts 4 bytes past a multiple of 16, expected 0",
+    );
+    let empty = RmsNorm {
+        rows: 0,
+        x: input(0),
+        out: output(0),
+        ..norm
+    };
+    refused(
+        empty.launch(kernels),
+        "rms_norm: rows = 0, expected 1 to 2147483647",
+    );
+    let add = AddRmsNorm::<bf16> {
+        rows: 2,
+        n: 4,
+        eps: 1e-6,
+        x: in_out(8),
+        delta: input(9),
+        weight: input(4),
+        out: output(8),
+    };
+    let expected = "add_rms_norm: delta has 9 elements, expected 8 (rows 2, n 4)";
+    refused(add.launch(kernels), expected);
+}
+
+fn ropes(kernels: &Kernels) {
+    assert!(rope().launch(kernels).is_ok());
+    let short = RopeAppend {
+        values: in_out(383),
+        ..rope()
+    };
+    let expected = "rope_append: values has 383 elements, expected 384 \
+                    (blocks 2, kv heads 2, block size 16, dim 6)";
+    refused(short.launch(kernels), expected);
+    let odd = RopeAppend {
+        heads: Heads {
+            query: 4,
+            kv: 2,
+            dim: 5,
+        },
+        ..rope()
+    };
+    refused(
+        odd.launch(kernels),
+        "rope_append: dim = 5, expected an even number",
+    );
+    let bias = BiasRopeAppend {
+        rope: rope(),
+        bias: input(47),
+    };
+    let expected = "bias_rope_append: bias has 47 elements, expected 48 \
+                    (query and 2 kv heads 8, dim 6)";
+    refused(bias.launch(kernels), expected);
+}
+
+#[test]
+fn a_kernel_that_a_target_lacks_is_refused_by_name() {
+    let Some((_, kernels)) = emulator(Target::Sm75) else {
+        return;
+    };
+    let silu = SiluMul::<bf16> {
+        rows: 1,
+        n: 3,
+        gate_up: input(6),
+        out: output(3),
+    };
+    let found = silu.launch(&kernels).unwrap_err().to_string();
+    assert!(
+        found.contains("silu_mul_bf16") && found.contains("sm_75"),
+        "{found}"
+    );
+}

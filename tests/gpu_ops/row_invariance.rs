@@ -1,0 +1,37 @@
+//! A row's bits are the same alone as among others.
+
+use qwarp::driver::Target;
+
+use crate::emulator;
+use crate::gpu_cases::{self, RowRange};
+
+#[test]
+fn a_row_does_not_depend_on_its_neighbours() {
+    let Some((driver, kernels)) = emulator(Target::Sm80) else {
+        return;
+    };
+    let run = |case: &dyn gpu_cases::Case| {
+        let ran = gpu_cases::run(case, &driver, &kernels);
+        ran.unwrap_or_else(|failure| panic!("{}: {failure}", case.name()))
+            .rows
+    };
+    let mut compared = 0;
+    for case in gpu_cases::all() {
+        let rows = case.rows();
+        if rows.count < 2 {
+            continue;
+        }
+        let together = run(case.as_ref());
+        assert!(!together.is_empty(), "{}: no output has rows", case.name());
+        for row in 0..rows.count {
+            let first = rows.first + row;
+            let alone = run(case.with_rows(RowRange { first, count: 1 }).as_ref());
+            for (together, alone) in together.iter().zip(&alone) {
+                assert_eq!(alone.len(), 1, "{}", case.name());
+                assert!(together[row] == alone[0], "{}, row {row}", case.name());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 500, "{compared} rows compared");
+}
