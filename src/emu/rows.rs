@@ -115,6 +115,10 @@ impl Rows<'_> {
         let index = usize::from(slot.0);
         let row: &mut WideRow =
             &mut bytemuck::cast_slice_mut(&mut self.registers[index..index + 2])[0];
+        if mask == u32::MAX {
+            *row = *value;
+            return;
+        }
         for lane in 0..LANES {
             let keep = u64::from((mask >> lane) & 1).wrapping_sub(1);
             row.0[lane] = (row.0[lane] & keep) | (value.0[lane] & !keep);

@@ -151,6 +151,11 @@ pub enum AluOp {
         /// What is done to operands and results.
         clamp: HalfClamp,
     },
+    /// `cvt.rn.f32` of a 32-bit integer.
+    IntToFloat {
+        /// Whether it is signed.
+        signed: bool,
+    },
     /// `cvt` of f16 or bf16 to f32.
     HalfToFloat(Half),
     /// `cvt.rn` of f32 to f16 or bf16.

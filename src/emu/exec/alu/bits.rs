@@ -10,9 +10,13 @@ use crate::emu::rows::{LANES, Slot};
 pub fn execute(op: FieldOp, ty: Int, lists: &[Slot], inst: &Inst, state: &mut LaneState<'_>) {
     match (op, ty.is_wide()) {
         (FieldOp::Extract, _) => extract(ty, inst, state),
-        (FieldOp::Insert, false) => insert(lists, inst, state, |a: u32, b: u32, at, len| {
-            inserted(u64::from(a), u64::from(b), at, len) as u32
-        }),
+        (FieldOp::Insert, false) => insert(
+            lists,
+            inst,
+            state,
+            #[inline(always)]
+            |a: u32, b: u32, at, len| inserted(u64::from(a), u64::from(b), at, len) as u32,
+        ),
         (FieldOp::Insert, true) => insert(lists, inst, state, inserted),
         (FieldOp::Brev, false) => map1(inst, state, u32::reverse_bits),
         (FieldOp::Brev, true) => map1(inst, state, u64::reverse_bits),
@@ -21,12 +25,18 @@ pub fn execute(op: FieldOp, ty: Int, lists: &[Slot], inst: &Inst, state: &mut La
         (FieldOp::Popc, false) => map1(inst, state, u32::count_ones),
         (FieldOp::Popc, true) => map1(inst, state, u64::count_ones),
         (FieldOp::Bfind | FieldOp::BfindShift, _) => find(op, ty, inst, state),
-        (FieldOp::MaskClamp, _) => map2(inst, state, |at: u32, len: u32| {
-            inserted(u64::MAX, 0, at, len) as u32
-        }),
-        (FieldOp::MaskWrap, _) => map2(inst, state, |at: u32, len: u32| {
-            inserted(u64::MAX, 0, at & 31, len & 31) as u32
-        }),
+        (FieldOp::MaskClamp, _) => map2(
+            inst,
+            state,
+            #[inline(always)]
+            |at: u32, len: u32| inserted(u64::MAX, 0, at, len) as u32,
+        ),
+        (FieldOp::MaskWrap, _) => map2(
+            inst,
+            state,
+            #[inline(always)]
+            |at: u32, len: u32| inserted(u64::MAX, 0, at & 31, len & 31) as u32,
+        ),
     }
 }
 
@@ -35,20 +45,36 @@ pub fn execute(op: FieldOp, ty: Int, lists: &[Slot], inst: &Inst, state: &mut La
 #[inline(always)]
 fn extract(ty: Int, inst: &Inst, state: &mut LaneState<'_>) {
     match ty {
-        Int::U64 => map3(inst, state, |a: u64, b: u32, c: u32| {
-            let (at, len) = (b & 0xff, c & 0xff);
-            shifted_right(a, at) & ones(len)
-        }),
-        Int::S64 => map3(inst, state, |a: i64, b: u32, c: u32| {
-            signed_field(a, b & 0xff, c & 0xff, 64)
-        }),
-        Int::S8 | Int::S16 | Int::S32 => map3(inst, state, |a: i32, b: u32, c: u32| {
-            signed_field(i64::from(a), b & 0xff, c & 0xff, 32) as i32
-        }),
-        Int::U8 | Int::U16 | Int::U32 => map3(inst, state, |a: u32, b: u32, c: u32| {
-            let (at, len) = (b & 0xff, c & 0xff);
-            (shifted_right(u64::from(a), at) & ones(len)) as u32
-        }),
+        Int::U64 => map3(
+            inst,
+            state,
+            #[inline(always)]
+            |a: u64, b: u32, c: u32| {
+                let (at, len) = (b & 0xff, c & 0xff);
+                shifted_right(a, at) & ones(len)
+            },
+        ),
+        Int::S64 => map3(
+            inst,
+            state,
+            #[inline(always)]
+            |a: i64, b: u32, c: u32| signed_field(a, b & 0xff, c & 0xff, 64),
+        ),
+        Int::S8 | Int::S16 | Int::S32 => map3(
+            inst,
+            state,
+            #[inline(always)]
+            |a: i32, b: u32, c: u32| signed_field(i64::from(a), b & 0xff, c & 0xff, 32) as i32,
+        ),
+        Int::U8 | Int::U16 | Int::U32 => map3(
+            inst,
+            state,
+            #[inline(always)]
+            |a: u32, b: u32, c: u32| {
+                let (at, len) = (b & 0xff, c & 0xff);
+                (shifted_right(u64::from(a), at) & ones(len)) as u32
+            },
+        ),
     }
 }
 
@@ -117,15 +143,31 @@ fn find(op: FieldOp, ty: Int, inst: &Inst, state: &mut LaneState<'_>) {
         (false, false) => (bits - 1).wrapping_sub(zeros),
     };
     match ty {
-        Int::U64 => map1(inst, state, |a: u64| answer(a.leading_zeros(), 64)),
-        Int::S64 => map1(inst, state, |a: i64| {
-            answer((a ^ (a >> 63)).leading_zeros(), 64)
-        }),
-        Int::S8 | Int::S16 | Int::S32 => map1(inst, state, |a: i32| {
-            answer((a ^ (a >> 31)).leading_zeros(), 32)
-        }),
+        Int::U64 => map1(
+            inst,
+            state,
+            #[inline(always)]
+            |a: u64| answer(a.leading_zeros(), 64),
+        ),
+        Int::S64 => map1(
+            inst,
+            state,
+            #[inline(always)]
+            |a: i64| answer((a ^ (a >> 63)).leading_zeros(), 64),
+        ),
+        Int::S8 | Int::S16 | Int::S32 => map1(
+            inst,
+            state,
+            #[inline(always)]
+            |a: i32| answer((a ^ (a >> 31)).leading_zeros(), 32),
+        ),
         Int::U8 | Int::U16 | Int::U32 => {
-            map1(inst, state, |a: u32| answer(a.leading_zeros(), 32));
+            map1(
+                inst,
+                state,
+                #[inline(always)]
+                |a: u32| answer(a.leading_zeros(), 32),
+            );
         }
     }
 }
@@ -143,26 +185,43 @@ fn selectors(mode: PermuteMode) -> [u32; 4] {
     }
 }
 
-/// `prmt`: four bytes of `b:a`, each as it is or its top bit eight times.
+/// `prmt`: four bytes of `b:a`.
 #[inline(always)]
 pub fn permute(mode: PermuteMode, inst: &Inst, state: &mut LaneState<'_>) {
-    let pick = |a: u32, b: u32, selector: u32| {
-        let whole = u64::from(a) | (u64::from(b) << 32);
-        let mut out = 0;
-        for byte in 0..4 {
-            let chosen = (selector >> (4 * byte)) & 15;
-            let value = (whole >> (8 * (chosen & 7))) as u32 & 0xff;
-            let sign = 0xffu32.wrapping_mul(value >> 7);
-            out |= (if chosen > 7 { sign } else { value }) << (8 * byte);
-        }
-        out
-    };
     if mode == PermuteMode::Index {
-        map3(inst, state, pick);
-    } else {
-        let table = selectors(mode);
-        map3(inst, state, |a, b, c: u32| {
-            pick(a, b, table[(c & 3) as usize])
-        });
+        map3(inst, state, picked);
+        return;
     }
+    let [k0, k1, k2, k3] = selectors(mode);
+    map3(
+        inst,
+        state,
+        #[inline(always)]
+        |a, b, c: u32| {
+            let even = if c & 1 == 0 { k0 } else { k1 };
+            let odd = if c & 1 == 0 { k2 } else { k3 };
+            picked(a, b, if c & 2 == 0 { even } else { odd })
+        },
+    );
+}
+
+/// Each byte as its four bits of the selector say: which of the eight, and whether its top bit eight times instead.
+#[inline(always)]
+fn picked(a: u32, b: u32, selector: u32) -> u32 {
+    byte::<0>(a, b, selector)
+        | byte::<4>(a, b, selector)
+        | byte::<8>(a, b, selector)
+        | byte::<12>(a, b, selector)
+}
+
+/// The byte that the four bits from `AT` pick, in its place.
+#[inline(always)]
+fn byte<const AT: u32>(a: u32, b: u32, selector: u32) -> u32 {
+    let chosen = selector >> AT;
+    let word = if chosen & 4 == 0 { a } else { b };
+    // The byte at the top of the word.
+    let high = word.wrapping_shl(24u32.wrapping_sub(chosen.wrapping_mul(8) & 24));
+    let sign = ((high as i32) >> 31) as u32;
+    let value = if chosen & 8 == 0 { high } else { sign };
+    (value >> 24) << (2 * AT)
 }

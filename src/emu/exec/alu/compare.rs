@@ -1,10 +1,11 @@
 //! Comparisons to predicates and to values.
 
+use super::half::widened;
 use super::lanes::{Element, LaneState, has, test2};
-use super::round::{Bf16, F16, HalfFormat, flushed, flushed_below};
+use super::round::{Bf16, F16, HalfFormat, flushed};
 use crate::emu::op::{Cmp, Combine, Compared, Float, Half, Int, SetResult, TestOp};
 use crate::emu::program::Inst;
-use crate::emu::rows::{LANES, Row, Slot};
+use crate::emu::rows::{LANES, Row};
 
 /// A comparison: how, of what, and whether subnormal f32 and f16 count as zero.
 #[derive(Clone, Copy)]
@@ -79,15 +80,15 @@ fn compare(what: Comparison, inst: &Inst, state: &LaneState<'_>) -> (u32, Option
         Compared::Float(Float::F64) => (floats::<f64>(cmp, inst, state), None),
         Compared::Float(Float::F32) if ftz => (flushed_floats(cmp, inst, state), None),
         Compared::Float(Float::F32) => (floats::<f32>(cmp, inst, state), None),
-        Compared::Float(Float::F16) => (halves::<F16>(cmp, 0, ftz, inst, state), None),
-        Compared::Float(Float::Bf16) => (halves::<Bf16>(cmp, 0, ftz, inst, state), None),
+        Compared::Float(Float::F16) => (halves::<F16, 0>(cmp, ftz, inst, state), None),
+        Compared::Float(Float::Bf16) => (halves::<Bf16, 0>(cmp, ftz, inst, state), None),
         Compared::Pair(Half::F16) => (
-            halves::<F16>(cmp, 0, ftz, inst, state),
-            Some(halves::<F16>(cmp, 16, ftz, inst, state)),
+            halves::<F16, 0>(cmp, ftz, inst, state),
+            Some(halves::<F16, 16>(cmp, ftz, inst, state)),
         ),
         Compared::Pair(Half::Bf16) => (
-            halves::<Bf16>(cmp, 0, ftz, inst, state),
-            Some(halves::<Bf16>(cmp, 16, ftz, inst, state)),
+            halves::<Bf16, 0>(cmp, ftz, inst, state),
+            Some(halves::<Bf16, 16>(cmp, ftz, inst, state)),
         ),
     }
 }
@@ -150,35 +151,31 @@ fn floats<T: Element + PartialOrd>(cmp: Cmp, inst: &Inst, state: &LaneState<'_>)
 /// f32 with subnormals as zero.
 #[inline(always)]
 fn flushed_floats(cmp: Cmp, inst: &Inst, state: &LaneState<'_>) -> u32 {
-    let row = |slot: Slot| {
-        let mut out = Row::splat(0);
-        for lane in 0..LANES {
-            let value = f32::get(state.rows.get(slot), lane);
-            f32::put(&mut out, lane, flushed(value, true));
-        }
-        out
-    };
-    float_rows::<f32>(cmp, &row(inst.a), &row(inst.b))
+    let (a, b) = (state.rows.get(inst.a), state.rows.get(inst.b));
+    float_rows::<f32>(cmp, &flushed_row(a), &flushed_row(b))
 }
 
-/// The halves from bit `shift` of each register.
 #[inline(always)]
-fn halves<H: HalfFormat>(
+fn flushed_row(row: &Row) -> Row {
+    let mut out = Row::splat(0);
+    for lane in 0..LANES {
+        f32::put(&mut out, lane, flushed(f32::get(row, lane), true));
+    }
+    out
+}
+
+/// The halves from bit `SHIFT` of each register.
+#[inline(always)]
+fn halves<H: HalfFormat, const SHIFT: u32>(
     cmp: Cmp,
-    shift: u32,
     ftz: bool,
     inst: &Inst,
     state: &LaneState<'_>,
 ) -> u32 {
-    let row = |slot: Slot| {
-        let mut out = Row::splat(0);
-        for lane in 0..LANES {
-            let value = H::widen((state.rows.get(slot).0[lane] >> shift) as u16);
-            f32::put(&mut out, lane, flushed_below(value, H::LEAST_NORMAL, ftz));
-        }
-        out
-    };
-    float_rows::<f32>(cmp, &row(inst.a), &row(inst.b))
+    let least = if ftz { H::LEAST_NORMAL } else { 0.0 };
+    let a = widened::<H, SHIFT>(state.rows.get(inst.a), least);
+    let b = widened::<H, SHIFT>(state.rows.get(inst.b), least);
+    float_rows::<f32>(cmp, &a, &b)
 }
 
 /// `testp`.

@@ -93,7 +93,7 @@ fn run(op: AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
             a_signed,
             b_signed,
             form,
-        } => integer::dot(a_signed, b_signed, form, inst, state),
+        } => integer::dot((a_signed, b_signed), form, inst, state),
         AluOp::Compare {
             cmp,
             ty,
@@ -120,7 +120,10 @@ fn run(op: AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
             rounding,
             ftz,
             sat,
-        } => float::rounded(op, rounding, (ftz, sat), inst, state),
+        } => {
+            let how = float::Manner::new(rounding, ftz, sat);
+            float::rounded(op, how, inst, state);
+        }
         AluOp::F64(op) => float::double(op, inst, state),
         AluOp::Half {
             op,
@@ -129,6 +132,7 @@ fn run(op: AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
             clamp,
         } => half::execute(op, ty, packed, clamp, inst, state),
         AluOp::HalfToFloat(ty) => convert::half_to_float(ty, inst, state),
+        AluOp::IntToFloat { signed } => convert::int_to_float(signed, inst, state),
         AluOp::FloatToHalf(ty) => convert::float_to_half(ty, inst, state),
         AluOp::FloatsToPair { ty, rounding, relu } => {
             convert::floats_to_pair(ty, rounding, relu, inst, state);

@@ -1,7 +1,7 @@
 //! f32 arithmetic, and f64 to nearest.
 
 use super::lanes::{LaneState, map1, map2, map3};
-use super::round::{canonical, canonical64, flushed, saturated, sum, to_f32};
+use super::round::{Direction, canonical, canonical64, flushed, flushed_below, saturated};
 use crate::emu::op::{FloatOp, Rounding};
 use crate::emu::program::Inst;
 
@@ -41,14 +41,22 @@ fn nearest<const FTZ: bool>(op: FloatOp, inst: &Inst, state: &mut LaneState<'_>)
 
 #[inline(always)]
 fn unary<const FTZ: bool>(inst: &Inst, state: &mut LaneState<'_>, f: impl Fn(f32) -> f32) {
-    map1(inst, state, |a| flushed(canonical(f(flushed(a, FTZ))), FTZ));
+    map1(
+        inst,
+        state,
+        #[inline(always)]
+        |a| flushed(canonical(f(flushed(a, FTZ))), FTZ),
+    );
 }
 
 #[inline(always)]
 fn binary<const FTZ: bool>(inst: &Inst, state: &mut LaneState<'_>, f: impl Fn(f32, f32) -> f32) {
-    map2(inst, state, |a, b| {
-        flushed(canonical(f(flushed(a, FTZ), flushed(b, FTZ))), FTZ)
-    });
+    map2(
+        inst,
+        state,
+        #[inline(always)]
+        |a, b| flushed(canonical(f(flushed(a, FTZ), flushed(b, FTZ))), FTZ),
+    );
 }
 
 /// `div.approx`: a times the reciprocal of b, which is zero from 2^126 on.
@@ -90,33 +98,99 @@ pub fn greatest_or_nan(a: f32, b: f32) -> f32 {
     if first { a } else { b }
 }
 
+/// How a rounded operation treats its operands and its result.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    direction: Direction,
+    /// Magnitudes below are zero.
+    least: f32,
+    sat: bool,
+}
+
+impl Manner {
+    /// In which direction it rounds, whether subnormal operands and results are zero, and whether the result is clamped
+    /// to [0, 1].
+    #[inline(always)]
+    pub fn new(rounding: Rounding, ftz: bool, sat: bool) -> Manner {
+        Manner {
+            direction: Direction::of(rounding),
+            least: if ftz { f32::MIN_POSITIVE } else { 0.0 },
+            sat,
+        }
+    }
+
+    #[inline(always)]
+    fn take(self, x: f32) -> f64 {
+        f64::from(flushed_below(x, self.least))
+    }
+
+    #[inline(always)]
+    fn give(self, x: f32) -> f32 {
+        let value = flushed_below(canonical(x), self.least);
+        let clamped = saturated(value);
+        if self.sat { clamped } else { value }
+    }
+
+    #[inline(always)]
+    fn sum(self, a: f64, b: f64) -> f32 {
+        self.give(self.direction.sum(a, b))
+    }
+
+    #[inline(always)]
+    fn round(self, x: f64) -> f32 {
+        self.give(self.direction.round(x))
+    }
+}
+
 /// f32 in any rounding. Quotients and square roots of 24-bit numbers are never nearer to a value of f32, or to the middle
 /// of two, than f64's error, unless they are equal to it; so rounding them twice does no harm.
 #[inline(always)]
-pub fn rounded(
-    op: FloatOp,
-    rounding: Rounding,
-    (ftz, sat): (bool, bool),
-    inst: &Inst,
-    state: &mut LaneState<'_>,
-) {
-    let into = |x: f32| f64::from(flushed(x, ftz));
-    let out = |x: f32| {
-        let value = flushed(canonical(x), ftz);
-        if sat { saturated(value) } else { value }
-    };
+pub fn rounded(op: FloatOp, how: Manner, inst: &Inst, state: &mut LaneState<'_>) {
     match op {
-        FloatOp::Add => map2(inst, state, |a, b| out(sum(into(a), into(b), rounding))),
-        FloatOp::Sub => map2(inst, state, |a, b| out(sum(into(a), -into(b), rounding))),
-        FloatOp::Mul => map2(inst, state, |a, b| out(to_f32(into(a) * into(b), rounding))),
-        FloatOp::Fma => map3(inst, state, |a, b, c| {
-            out(sum(into(a) * into(b), into(c), rounding))
-        }),
-        FloatOp::Div => map2(inst, state, |a, b| out(to_f32(into(a) / into(b), rounding))),
-        FloatOp::Sqrt => map1(inst, state, |a| out(to_f32(into(a).sqrt(), rounding))),
-        FloatOp::Rcp => map1(inst, state, |a| out(to_f32(1.0 / into(a), rounding))),
+        FloatOp::Add => map2(
+            inst,
+            state,
+            #[inline(always)]
+            |a, b| how.sum(how.take(a), how.take(b)),
+        ),
+        FloatOp::Sub => map2(
+            inst,
+            state,
+            #[inline(always)]
+            |a, b| how.sum(how.take(a), -how.take(b)),
+        ),
+        FloatOp::Mul => map2(
+            inst,
+            state,
+            #[inline(always)]
+            |a, b| how.round(how.take(a) * how.take(b)),
+        ),
+        FloatOp::Fma => map3(
+            inst,
+            state,
+            #[inline(always)]
+            |a, b, c| how.sum(how.take(a) * how.take(b), how.take(c)),
+        ),
+        FloatOp::Div => map2(
+            inst,
+            state,
+            #[inline(always)]
+            |a, b| how.round(how.take(a) / how.take(b)),
+        ),
+        FloatOp::Sqrt => map1(
+            inst,
+            state,
+            #[inline(always)]
+            |a| how.round(how.take(a).sqrt()),
+        ),
+        FloatOp::Rcp => map1(
+            inst,
+            state,
+            #[inline(always)]
+            |a| how.round(1.0 / how.take(a)),
+        ),
         // The rest is exact: there is nothing to round. The decoder gives these no `.sat`.
-        _ => execute(op, ftz, inst, state),
+        _ => execute(op, how.least > 0.0, inst, state),
     }
 }
 

@@ -40,18 +40,56 @@ fn of<H: HalfFormat>(
     };
     match op {
         // f32 has more than twice the bits and two, so rounding the sum twice equals once.
-        FloatOp::Add => run.lanes::<H>(state, |a, b, _| a + b),
-        FloatOp::Sub => run.lanes::<H>(state, |a, b, _| a - b),
-        FloatOp::Mul => run.lanes::<H>(state, |a, b, _| H::product(a, b)),
-        FloatOp::Fma => run.lanes::<H>(state, |a, b, c| {
-            to_odd(sum_to_odd(f64::from(a) * f64::from(b), f64::from(c)))
-        }),
-        FloatOp::Min => run.lanes::<H>(state, |a, b, _| least(a, b)),
-        FloatOp::Max => run.lanes::<H>(state, |a, b, _| greatest(a, b)),
-        FloatOp::MinNan => run.lanes::<H>(state, |a, b, _| least_or_nan(a, b)),
-        FloatOp::MaxNan => run.lanes::<H>(state, |a, b, _| greatest_or_nan(a, b)),
-        FloatOp::Abs => run.lanes::<H>(state, |a, _, _| a.abs()),
-        FloatOp::Neg => run.lanes::<H>(state, |a, _, _| -a),
+        FloatOp::Add => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, b, _| a + b,
+        ),
+        FloatOp::Sub => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, b, _| a - b,
+        ),
+        FloatOp::Mul => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, b, _| H::product(a, b),
+        ),
+        FloatOp::Fma => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, b, c| to_odd(sum_to_odd(f64::from(a) * f64::from(b), f64::from(c))),
+        ),
+        FloatOp::Min => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, b, _| least(a, b),
+        ),
+        FloatOp::Max => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, b, _| greatest(a, b),
+        ),
+        FloatOp::MinNan => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, b, _| least_or_nan(a, b),
+        ),
+        FloatOp::MaxNan => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, b, _| greatest_or_nan(a, b),
+        ),
+        FloatOp::Abs => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, _, _| a.abs(),
+        ),
+        FloatOp::Neg => run.lanes::<H>(
+            state,
+            #[inline(always)]
+            |a, _, _| -a,
+        ),
         // The decoder makes no others.
         FloatOp::Copysign | FloatOp::Div | FloatOp::DivApprox | FloatOp::Sqrt | FloatOp::Rcp => {}
     }
@@ -68,47 +106,74 @@ impl Run<'_> {
     /// `d = f(a, b, c)`; an operand that is not there reads as the first.
     #[inline(always)]
     fn lanes<H: HalfFormat>(&self, state: &mut LaneState<'_>, f: impl Fn(f32, f32, f32) -> f32) {
+        let mut out = self.halves::<H, 0>(state, &f);
+        if self.packed {
+            let high = self.halves::<H, 16>(state, &f);
+            for lane in 0..LANES {
+                out.0[lane] |= high.0[lane] << 16;
+            }
+        }
+        state.rows.set(self.inst.d, &out, state.mask);
+    }
+
+    /// `f` on the halves from bit `SHIFT` of each register: one loop for each step, so that each is vector code.
+    #[inline(always)]
+    fn halves<H: HalfFormat, const SHIFT: u32>(
+        &self,
+        state: &LaneState<'_>,
+        f: &impl Fn(f32, f32, f32) -> f32,
+    ) -> Row {
+        let inst = self.inst;
         let ftz = matches!(
             self.clamp,
             HalfClamp::Ftz | HalfClamp::FtzSat | HalfClamp::FtzRelu
         );
-        let sat = matches!(self.clamp, HalfClamp::Sat | HalfClamp::FtzSat);
-        let relu = matches!(self.clamp, HalfClamp::Relu | HalfClamp::FtzRelu);
-        let or_first = |index: u8, slot| {
-            if index < self.inst.uses {
-                slot
-            } else {
-                self.inst.a
-            }
-        };
-        let a = u32::row(&state.rows, self.inst.a);
-        let b = u32::row(&state.rows, or_first(1, self.inst.b));
-        let c = u32::row(&state.rows, or_first(2, self.inst.c));
-        let part = |shift: u32| {
-            let mut out = Row::splat(0);
+        let least = if ftz { H::LEAST_NORMAL } else { 0.0 };
+        let row = |slot| widened::<H, SHIFT>(state.rows.get(slot), least);
+        let a = row(inst.a);
+        let b = if inst.uses > 1 { row(inst.b) } else { a };
+        let c = if inst.uses > 2 { row(inst.c) } else { a };
+        let mut out = Row::splat(0);
+        for lane in 0..LANES {
+            let (a, b) = (f32::get(&a, lane), f32::get(&b, lane));
+            f32::put(&mut out, lane, f(a, b, f32::get(&c, lane)));
+        }
+        match self.clamp {
+            HalfClamp::None | HalfClamp::Ftz => {}
+            HalfClamp::Sat | HalfClamp::FtzSat => each(&mut out, saturated),
+            HalfClamp::Relu | HalfClamp::FtzRelu => each(&mut out, rectified),
+        }
+        for lane in 0..LANES {
+            out.0[lane] = u32::from(H::narrow(f32::get(&out, lane), Rounding::Nearest));
+        }
+        if ftz {
+            // Whether a result is subnormal is known after rounding.
             for lane in 0..LANES {
-                let of = |row: &Row| {
-                    let value = H::widen((row.0[lane] >> shift) as u16);
-                    flushed_below(value, H::LEAST_NORMAL, ftz)
-                };
-                let value = f(of(a), of(b), of(c));
-                let value = if sat { saturated(value) } else { value };
-                let value = if relu { rectified(value) } else { value };
-                let bits = H::narrow(value, Rounding::Nearest);
-                let least = H::widen(bits).abs() < H::LEAST_NORMAL;
-                let bits = if ftz & least { bits & 0x8000 } else { bits };
-                out.0[lane] = u32::from(bits) << shift;
-            }
-            out
-        };
-        let mut out = part(0);
-        if self.packed {
-            let high = part(16);
-            for lane in 0..LANES {
-                out.0[lane] |= high.0[lane];
+                let bits = out.0[lane];
+                let small = H::widen(bits as u16).abs() < least;
+                out.0[lane] = if small { bits & 0x8000 } else { bits };
             }
         }
-        state.rows.set(self.inst.d, &out, state.mask);
+        out
+    }
+}
+
+/// The halves from bit `SHIFT`, as f32; magnitudes below `least` as zero.
+#[inline(always)]
+pub fn widened<H: HalfFormat, const SHIFT: u32>(row: &Row, least: f32) -> Row {
+    let mut out = Row::splat(0);
+    for lane in 0..LANES {
+        let value = H::widen((row.0[lane] >> SHIFT) as u16);
+        f32::put(&mut out, lane, flushed_below(value, least));
+    }
+    out
+}
+
+#[inline(always)]
+fn each(row: &mut Row, f: impl Fn(f32) -> f32) {
+    for lane in 0..LANES {
+        let value = f(f32::get(row, lane));
+        f32::put(row, lane, value);
     }
 }
 

@@ -69,7 +69,6 @@ integer!(i16, i32, 16);
 integer!(i32, i64, 32);
 integer!(i64, i128, 64);
 
-/// Everything but the hot 32-bit operations, which stand first in [`execute`].
 #[inline(always)]
 fn of<T: Integer>(op: IntOp, inst: &Inst, state: &mut LaneState<'_>) {
     match op {
@@ -159,30 +158,41 @@ fn product_i32(a: i32, b: i32) -> i64 {
 
 /// `dp4a` and `dp2a`.
 #[inline(always)]
-pub fn dot(a_signed: bool, b_signed: bool, form: DotForm, inst: &Inst, state: &mut LaneState<'_>) {
-    map3(inst, state, |a: u32, b: u32, c: u32| {
-        let (terms, a_bits, b_first) = match form {
-            DotForm::Bytes => (4, 8, 0),
-            DotForm::HalvesLow => (2, 16, 0),
-            DotForm::HalvesHigh => (2, 16, 2),
-        };
-        let mut sum = c;
-        for term in 0..terms {
-            let x = field(a, term * a_bits, a_bits, a_signed);
-            let y = field(b, (b_first + term) * 8, 8, b_signed);
-            sum = sum.wrapping_add(x.wrapping_mul(y));
-        }
-        sum
-    });
+pub fn dot(signs: (bool, bool), form: DotForm, inst: &Inst, state: &mut LaneState<'_>) {
+    match form {
+        DotForm::Bytes => map3(inst, state, |a: u32, b: u32, c: u32| {
+            let low = term::<0, 8, 0>(a, b, signs).wrapping_add(term::<8, 8, 8>(a, b, signs));
+            let high = term::<16, 8, 16>(a, b, signs).wrapping_add(term::<24, 8, 24>(a, b, signs));
+            c.wrapping_add(low).wrapping_add(high)
+        }),
+        DotForm::HalvesLow => map3(inst, state, |a: u32, b: u32, c: u32| {
+            c.wrapping_add(term::<0, 16, 0>(a, b, signs))
+                .wrapping_add(term::<16, 16, 8>(a, b, signs))
+        }),
+        DotForm::HalvesHigh => map3(inst, state, |a: u32, b: u32, c: u32| {
+            c.wrapping_add(term::<0, 16, 16>(a, b, signs))
+                .wrapping_add(term::<16, 16, 24>(a, b, signs))
+        }),
+    }
 }
 
-/// `bits` bits of `value` from bit `first`, extended to 32.
+/// The product of the `BITS` bits of `a` from `A` and the byte of `b` from `B`.
 #[inline(always)]
-fn field(value: u32, first: u32, bits: u32, signed: bool) -> u32 {
-    let high = value << (32 - bits - first);
+fn term<const A: u32, const BITS: u32, const B: u32>(
+    a: u32,
+    b: u32,
+    (a_signed, b_signed): (bool, bool),
+) -> u32 {
+    let x = extended::<BITS>(a << (32 - BITS - A), a_signed);
+    x.wrapping_mul(extended::<8>(b << (24 - B), b_signed))
+}
+
+/// The top `BITS` bits, extended to 32.
+#[inline(always)]
+fn extended<const BITS: u32>(high: u32, signed: bool) -> u32 {
     if signed {
-        ((high as i32) >> (32 - bits)) as u32
+        ((high as i32) >> (32 - BITS)) as u32
     } else {
-        high >> (32 - bits)
+        high >> (32 - BITS)
     }
 }

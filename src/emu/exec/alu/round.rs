@@ -30,13 +30,13 @@ pub fn canonical64(x: f64) -> f64 {
 /// Zero of the same sign for a subnormal, if `ftz`.
 #[inline(always)]
 pub fn flushed(x: f32, ftz: bool) -> f32 {
-    flushed_below(x, f32::MIN_POSITIVE, ftz)
+    flushed_below(x, if ftz { f32::MIN_POSITIVE } else { 0.0 })
 }
 
-/// Zero of the same sign for a magnitude below `least`, if `ftz`.
+/// Zero of the same sign for a magnitude below `least`.
 #[inline(always)]
-pub fn flushed_below(x: f32, least: f32, ftz: bool) -> f32 {
-    if ftz && x.abs() < least {
+pub fn flushed_below(x: f32, least: f32) -> f32 {
+    if x.abs() < least {
         f32::from_bits(x.to_bits() & 0x8000_0000)
     } else {
         x
@@ -91,30 +91,58 @@ pub fn to_odd(x: f64) -> f32 {
     }
 }
 
-/// `x` as f32 in the given direction.
-#[inline(always)]
-pub fn to_f32(x: f64, rounding: Rounding) -> f32 {
-    let near = x as f32;
-    let back = f64::from(near);
-    match rounding {
-        Rounding::Nearest => near,
-        Rounding::Zero if back.abs() > x.abs() => f32::from_bits(near.to_bits().wrapping_sub(1)),
-        Rounding::Down if back > x => near.next_down(),
-        Rounding::Up if back < x => near.next_up(),
-        _ => near,
-    }
+/// What a rounding does to a value that is not exact, as numbers: the choice is then no branch in a loop.
+#[derive(Clone, Copy)]
+pub struct Direction {
+    /// Steps toward zero from a rounded value above a positive one, and from one below a negative one.
+    inward: [u32; 2],
+    /// Steps away from zero from a rounded value below a positive one, and from one above a negative one.
+    outward: [u32; 2],
+    /// The sign bit of an exact zero out of opposite operands.
+    cancelled: u32,
 }
 
-/// `a + b` as f32 in the given direction. An exact zero out of operands that are not both `+0` or both `-0` is `-0`
-/// only when rounding down.
-#[inline(always)]
-pub fn sum(a: f64, b: f64, rounding: Rounding) -> f32 {
-    let sum = sum_to_odd(a, b);
-    let cancelled = sum == 0.0 && a.is_sign_negative() != b.is_sign_negative();
-    if cancelled && rounding == Rounding::Down {
-        -0.0
-    } else {
-        to_f32(sum, rounding)
+impl Direction {
+    /// That of `rounding`.
+    pub fn of(rounding: Rounding) -> Direction {
+        let (inward, outward, cancelled) = match rounding {
+            Rounding::Nearest => ([0, 0], [0, 0], 0),
+            Rounding::Zero => ([1, 1], [0, 0], 0),
+            Rounding::Down => ([1, 0], [0, 1], 0x8000_0000),
+            Rounding::Up => ([0, 1], [1, 0], 0),
+        };
+        Direction {
+            inward,
+            outward,
+            cancelled,
+        }
+    }
+
+    /// `x` as f32. One step of the bits is one step of the magnitude, zero and infinity included.
+    #[inline(always)]
+    pub fn round(self, x: f64) -> f32 {
+        let near = x as f32;
+        let back = f64::from(near);
+        let bits = near.to_bits();
+        let (above, below) = (u32::from(back > x), u32::from(back < x));
+        let negative = bits >> 31;
+        let positive = negative ^ 1;
+        let inward = (above & positive & self.inward[0]) | (below & negative & self.inward[1]);
+        let outward = (below & positive & self.outward[0]) | (above & negative & self.outward[1]);
+        f32::from_bits(bits.wrapping_sub(inward).wrapping_add(outward))
+    }
+
+    /// `a + b` as f32. An exact zero out of opposite operands is `-0` only when rounding down.
+    #[inline(always)]
+    pub fn sum(self, a: f64, b: f64) -> f32 {
+        let sum = sum_to_odd(a, b);
+        let opposite = (a.to_bits() ^ b.to_bits()) >> 63 == 1;
+        let rounded = self.round(sum);
+        if (sum == 0.0) & opposite {
+            f32::from_bits(self.cancelled)
+        } else {
+            rounded
+        }
     }
 }
 

@@ -196,6 +196,12 @@ fn quick(what: &Conversion, to: Type) -> AluOp {
                 AluOp::Convert(*what)
             }
         }
+        (Number::Int(Int::S32 | Int::U32), Number::Float(Float::F32))
+            if nearest && !what.sat && !what.wide =>
+        {
+            let signed = what.from == Number::Int(Int::S32);
+            AluOp::IntToFloat { signed }
+        }
         (Number::Float(Float::F16), Number::Float(Float::F32)) if !clamps => {
             AluOp::HalfToFloat(Half::F16)
         }
