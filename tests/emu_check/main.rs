@@ -8,6 +8,8 @@
 )]
 
 mod model;
+mod planted;
+mod shards;
 
 use model::{LaneAccess, Model, Step};
 use qwarp::emu::check::{
@@ -311,15 +313,15 @@ fn agrees(sync: Sync, seed: u64, launches: usize) {
 
 #[test]
 fn whole_barriers_and_warp_syncs() {
-    agrees(Sync::Whole, 1, 600);
+    agrees(Sync::Whole, 1, 300);
 }
 
 #[test]
 fn barriers_of_some_warps_and_syncs_of_some_lanes() {
-    agrees(Sync::Partial, 2, 600);
+    agrees(Sync::Partial, 2, 300);
 }
 
 #[test]
 fn atomics_and_fences() {
-    agrees(Sync::Strong, 3, 600);
+    agrees(Sync::Strong, 3, 300);
 }

@@ -6,6 +6,7 @@ mod cells;
 mod clocks;
 mod lanes;
 mod pending;
+mod regions;
 mod written;
 
 pub use access::{Access, Conflict, Kind, Request, Strength};
@@ -13,4 +14,5 @@ pub use cells::{Cells, first_conflict};
 pub use clocks::{Clocks, Exchange, Finer, Location, Scope, Start};
 pub use lanes::{Lanes, Pattern};
 pub use pending::{Landed, Pending, PendingCopy};
+pub use regions::{Region, region_of, regions};
 pub use written::Written;

@@ -127,7 +127,7 @@ impl Cells {
     /// lane's are aligned to their size.
     #[inline]
     pub fn access(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
-        if request.strength != Strength::Weak {
+        if request.strength != Strength::Weak || request.kind == Kind::Atomic {
             return self.load(request, clocks);
         }
         let settled = match request.lanes.at {
