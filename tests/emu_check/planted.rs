@@ -348,3 +348,28 @@ fn earlier_launches_do_not_count() {
     launch.clocks.begin_cta(1);
     assert!(launch.write(1, ALL, row(0)).is_some(), "CTA 0 has read it");
 }
+
+#[test]
+fn cells_may_go_from_one_shard_to_another() {
+    let mut cells = Cells::new();
+    for shard in 0..3 {
+        let mut clocks = Clocks::new();
+        clocks.begin_launch(96, Finer::default());
+        for cta in 0..5 {
+            clocks.begin_cta(cta);
+            cells.begin(BASE, 4096, 4, clocks.cta_start());
+            // The first CTAs of a shard have the stamps of the last shard's middle ones, the last leave none.
+            if cta > 3 {
+                continue;
+            }
+            for warp in 0..3 {
+                let at = row((cta + u64::from(warp) + shard) % 3);
+                let request = Request::write(warp, Lanes::of(ALL, 4, &at), 0, &|_, _| false);
+                assert_eq!(cells.access(&request, &clocks), None, "{shard} {cta}");
+            }
+            let (at, by) = (row((cta + shard) % 3), 1 + cta as u32 % 2);
+            let request = Request::read(by, Lanes::of(ALL, 4, &at), 0);
+            assert!(cells.access(&request, &clocks).is_some(), "of warp 0");
+        }
+    }
+}

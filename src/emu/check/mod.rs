@@ -11,7 +11,7 @@ mod written;
 
 pub use access::{Access, Conflict, Kind, Request, Strength};
 pub use cells::{Cells, first_conflict};
-pub use clocks::{Clocks, Exchange, Finer, Location, Scope, Start};
+pub use clocks::{Clocks, Exchange, Finer, Location, Scope};
 pub use lanes::{Lanes, Pattern};
 pub use pending::{Landed, Pending, PendingCopy};
 pub use regions::{Region, region_of, regions};

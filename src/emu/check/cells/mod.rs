@@ -12,7 +12,7 @@
 //! makes no difference. Different instructions or warps storing the same value unordered are reported.
 //!
 //! Cells hold stamps, and stamps below the current launch's (shared memory: the current CTA's) first count as empty, so
-//! nothing is cleared in between.
+//! nothing is cleared in between, as long as the same clocks go on: those of another shard begin anew, and so do cells.
 
 mod block;
 mod fast;
@@ -22,7 +22,7 @@ mod slow;
 mod spill;
 
 use super::access::{Access, Conflict, Kind, Request, Strength};
-use super::clocks::{Clocks, Start};
+use super::clocks::Clocks;
 use super::lanes::{Lanes, Pattern};
 use block::Table;
 pub use merge::first_conflict;
@@ -90,8 +90,8 @@ pub struct Cells {
     shift: u32,
     /// Stamps below it are empty.
     from: u32,
-    /// The clock's lap that the stamps are of.
-    lap: u32,
+    /// The largest stamp that a cell may hold.
+    latest: u32,
     table: Table,
     spilled: Spilled,
 }
@@ -105,7 +105,7 @@ impl Cells {
     /// Starts over for `bytes` bytes from address `base`, in grains of `grain` bytes: 1, 2 or 4, no larger than the
     /// smallest access. `from` is [`Clocks::launch_start`] for global memory and
     /// [`Clocks::cta_start`] for shared memory, where this is called for every CTA and costs nothing.
-    pub fn begin(&mut self, base: u64, bytes: u64, grain: u8, from: Start) {
+    pub fn begin(&mut self, base: u64, bytes: u64, grain: u8, from: u32) {
         let shift = u32::from(grain.max(1)).trailing_zeros();
         // Lanes' bytes, aligned as they are, then lie in one block each.
         let bytes = bytes + base % WIDEST;
@@ -114,10 +114,11 @@ impl Cells {
             (self.base, self.bytes, self.shift) = (base, bytes, shift);
             self.table.lay_out((bytes >> shift) + 1);
         }
-        if from.lap != self.lap {
+        if from <= self.latest {
             self.table.forget();
+            self.latest = 0;
         }
-        (self.lap, self.from) = (from.lap, from.stamp);
+        self.from = from;
         if !self.spilled.is_empty() {
             self.spilled.clear();
         }
@@ -127,6 +128,7 @@ impl Cells {
     /// lane's are aligned to their size.
     #[inline]
     pub fn access(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
+        self.latest = self.latest.max(clocks.bounds(request.warp).now);
         if request.strength != Strength::Weak || request.kind == Kind::Atomic {
             return self.load(request, clocks);
         }

@@ -32,8 +32,6 @@ const BARRIERS: usize = 16;
 /// What orders the accesses of a shard's CTAs, which run one after the other.
 #[derive(Debug)]
 pub struct Clocks {
-    /// How often the clock was set back, between launches.
-    lap: u32,
     time: u32,
     launch_start: u32,
     cta_start: u32,
@@ -46,13 +44,6 @@ pub struct Clocks {
     starts: Vec<(u32, u64)>,
     arrived: [Option<partial::Arrival>; BARRIERS],
     remote: Remote,
-}
-
-/// From when on the stamps in a shadow count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Start {
-    pub(super) lap: u32,
-    pub(super) stamp: u32,
 }
 
 /// Synchronisation finer than barriers of the whole CTA and syncs of whole warps: with it, a thread can be ordered after
@@ -112,7 +103,6 @@ impl Clocks {
     /// The clocks of one shard, for all its launches.
     pub fn new() -> Clocks {
         Clocks {
-            lap: 0,
             time: 0,
             launch_start: 1,
             cta_start: 1,
@@ -129,9 +119,8 @@ impl Clocks {
     /// A launch of CTAs of `threads` threads (at most 1024). What the program is known to have of `finer`
     /// synchronisation is exact from the start; what is not comes to light when it first runs.
     pub fn begin_launch(&mut self, threads: u32, finer: Finer) {
-        // Half the range is left for the launch; cells of an earlier lap forget what they hold.
+        // Half the range is left for the launch; cells see it and forget what they hold.
         if self.time > LAST_TIME / 2 {
-            self.lap += 1;
             self.time = 0;
             self.floor = 0;
         }
@@ -157,19 +146,13 @@ impl Clocks {
     }
 
     /// Where the stamps of this launch begin: for [`super::Cells::begin`] of global memory.
-    pub fn launch_start(&self) -> Start {
-        Start {
-            lap: self.lap,
-            stamp: self.launch_start,
-        }
+    pub fn launch_start(&self) -> u32 {
+        self.launch_start
     }
 
     /// Where the stamps of the running CTA begin: for [`super::Cells::begin`] of shared memory.
-    pub fn cta_start(&self) -> Start {
-        Start {
-            lap: self.lap,
-            stamp: self.cta_start,
-        }
+    pub fn cta_start(&self) -> u32 {
+        self.cta_start
     }
 
     /// Barrier `index` completes for the warps of the bit mask `warps`: those that waited, and those whose threads had all
