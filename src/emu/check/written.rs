@@ -68,7 +68,11 @@ impl Written {
             Pattern::Same(address) => self.set(address, u64::from(lanes.bytes)),
             Pattern::Each(addresses) => {
                 for lane in lanes.active() {
-                    self.set(addresses[lane as usize], u64::from(lanes.bytes));
+                    let address = addresses[lane as usize];
+                    match self.bits_of(address, lanes.bytes) {
+                        Some((word, mask)) if word.load(Ordering::Relaxed) & mask == mask => {}
+                        _ => self.set(address, u64::from(lanes.bytes)),
+                    }
                 }
             }
         }
@@ -88,10 +92,25 @@ impl Written {
                 Some((lanes.first_lane(), byte))
             }
             Pattern::Each(addresses) => lanes.active().find_map(|lane| {
-                self.first_unwritten(addresses[lane as usize], bytes)
-                    .map(|byte| (lane, byte))
+                let address = addresses[lane as usize];
+                match self.bits_of(address, lanes.bytes) {
+                    Some((word, mask)) if word.load(Ordering::Relaxed) & mask == mask => None,
+                    _ => self
+                        .first_unwritten(address, bytes)
+                        .map(|byte| (lane, byte)),
+                }
             }),
         }
+    }
+
+    /// The bits of one lane, if they lie in one word.
+    #[inline(always)]
+    fn bits_of(&self, address: u64, bytes: u32) -> Option<(&AtomicU64, u64)> {
+        let at = address.wrapping_sub(self.base);
+        let mask = (1 << (bytes % 64)) - 1;
+        let inside = at % 64 + u64::from(bytes) <= 64 && at < self.bytes;
+        let word = self.words.get((at / 64) as usize)?;
+        inside.then_some((word, mask << (at % 64)))
     }
 
     /// Calls `each` with every word of the range and the bits of it that count, until it answers false: then false, else

@@ -4,9 +4,15 @@
 //! write is ordered after all of them, and one write a cell is enough. Reads (and atomics among themselves) need no order,
 //! so a set of them must be kept. Where CTAs are never ordered, warps only by barriers of the whole CTA and lanes only by
 //! syncs of the whole warp, any write that is unordered after one of the set is unordered after one of two members that
-//! differ as much as the set allows (in CTA, else in warp, else in lane): two are kept. In kernels with finer
-//! synchronisation ([`super::Finer`]) the members that do not fit go to a side table, up to 64 groups of lanes a cell;
-//! only beyond that can a race be missed. No order that exists is ever overlooked, so nothing is reported that is no race.
+//! differ as much as the set allows (in CTA, else in warp, else in lane): two are kept. Under finer synchronisation
+//! ([`super::Finer`]; what is only between CTAs counts for global memory alone) the members that do not fit go to a side
+//! table. A race can then be missed only
+//! * where more than 64 groups of lanes are unordered among themselves on one cell,
+//! * in shared memory, where threads of one CTA are ordered by nothing but atomics on global memory and a third reader is
+//!   left out of that order,
+//! * before the first finer synchronisation of a launch, if the caller did not announce it.
+//!
+//! No order that exists is ever overlooked, so nothing is reported that is no race.
 //!
 //! Lanes of one store that write one place with the same value are accepted: PTX leaves open which of them wins, and it
 //! makes no difference. Different instructions or warps storing the same value unordered are reported.
