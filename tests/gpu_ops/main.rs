@@ -7,8 +7,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../support/bound.rs"]
-mod bound;
 #[path = "../support/gpu_cases/mod.rs"]
 mod gpu_cases;
 

@@ -28,6 +28,12 @@ fn every_case(target: Target) {
             Err(failure) => failures.push(format!("{} on {target}: {failure}", case.name())),
         }
     }
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     for (op, (count, share)) in &worst {
         println!(
             "{target} {op}: {count} cases, at most {:.0} % of a bound",
@@ -35,12 +41,6 @@ fn every_case(target: Target) {
         );
         assert!(*count >= 40, "{op}: {count} cases");
     }
-    assert!(
-        failures.is_empty(),
-        "{} failures:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
     let built = ENTRIES.iter().filter(|entry| entry.exists_on(target));
     let built: BTreeSet<&str> = built.map(|entry| entry.name).collect();
     assert_eq!(visited, built, "a kernel without a case");

@@ -4,9 +4,9 @@ use qwarp::backend::cpu::reference;
 use qwarp::backend::gpu::launch::{self, NO_TOKEN};
 use qwarp::driver::{DriverError, Target};
 
+use super::bound::Bound;
 use super::number::wide;
 use super::{Case, Device, Output, RowRange, Work};
-use crate::bound::Bound;
 
 /// What is put among a row's random logits.
 #[derive(Debug, Clone, Copy)]

@@ -6,8 +6,8 @@ use std::fmt;
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::driver::{DevicePtr, DeviceType, Driver, DriverError, In, InOut, Launch, Out};
 
+use super::bound::Bound;
 use super::number::Number;
-use crate::bound::Bound;
 
 /// Where a case runs. Its buffers are given back when it is dropped.
 pub struct Device<'a> {
@@ -134,7 +134,7 @@ impl Output {
     /// The share of the bound that `bytes` use.
     pub fn check(&self, bytes: &[u8]) -> Result<f64, Failure> {
         let found = (self.to_f64)(bytes);
-        let wrong = |what: &str| {
+        let wrong = |what: &'static str| {
             let name = self.name;
             move |wrong: String| Failure::Wrong(format!("{name} against {what}: {wrong}"))
         };

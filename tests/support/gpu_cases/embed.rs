@@ -7,9 +7,9 @@ use qwarp::backend::cpu::reference::{self, Matrix};
 use qwarp::backend::gpu::launch::{self, EmbedType};
 use qwarp::driver::{DriverError, Target};
 
+use super::bound::Bound;
 use super::number::{Real, values, wide};
 use super::{Case, Device, Output, RowRange, Work};
-use crate::bound::Bound;
 
 /// Tokens, vocabulary, hidden size. A CTA takes 512 elements of a row, a thread four.
 const SHAPES: [(usize, usize, usize); 44] = [

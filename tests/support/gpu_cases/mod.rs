@@ -4,6 +4,9 @@
 //! Launches are made by the code that ships; nothing here chooses a grid.
 #![allow(dead_code, reason = "each program uses its own part")]
 
+#[path = "../bound.rs"]
+mod bound;
+
 mod argmax;
 mod device;
 mod embed;
@@ -17,6 +20,7 @@ use std::collections::BTreeSet;
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::driver::{Driver, DriverError, Target};
 
+pub use bound::Bound;
 pub use device::{Device, Failure, Output, Work};
 pub use number::{Real, values};
 

@@ -7,7 +7,7 @@ use qwarp::DType;
 use qwarp::backend::rng::philox;
 use qwarp::driver::{DeviceType, Target};
 
-use crate::bound::Bound;
+use super::bound::Bound;
 
 /// An element of an output.
 pub trait Number: DeviceType {

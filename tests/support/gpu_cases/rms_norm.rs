@@ -7,9 +7,9 @@ use qwarp::backend::cpu::reference::{self, Matrix};
 use qwarp::backend::gpu::launch::{self, RmsNormType};
 use qwarp::driver::{DriverError, Target};
 
+use super::bound::Bound;
 use super::number::{Real, values, wide};
 use super::{Case, Device, Output, RowRange, Work};
-use crate::bound::Bound;
 
 const EPS: f32 = 1e-6;
 

@@ -55,7 +55,7 @@ impl Check {
                 "{name} has {len} elements, expected {expected} ({shape})"
             )));
         }
-        if ptr.0 % ALIGNMENT == 0 {
+        if ptr.0.is_multiple_of(ALIGNMENT) {
             return Ok(());
         }
         let off = ptr.0 % ALIGNMENT;
