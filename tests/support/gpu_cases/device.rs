@@ -131,20 +131,20 @@ impl Output {
         Ok(bytes)
     }
 
-    /// The share of the bound that `bytes` use.
+    /// Holds `bytes` against what is expected; the NMSE.
     pub fn check(&self, bytes: &[u8]) -> Result<f64, Failure> {
         let found = (self.to_f64)(bytes);
         let wrong = |what: &'static str| {
             let name = self.name;
             move |wrong: String| Failure::Wrong(format!("{name} against {what}: {wrong}"))
         };
-        let share = self.bound.check(&found, &self.expected);
-        let share = share.map_err(wrong("the reference"))?;
+        let nmse = self.bound.check(&found, &self.expected);
+        let nmse = nmse.map_err(wrong("the reference"))?;
         if let Some(cpu) = &self.cpu {
             let same = Bound::EXACT.check(&found, cpu);
             same.map_err(wrong("the CPU backend"))?;
         }
-        Ok(share)
+        Ok(nmse)
     }
 }
 

@@ -81,8 +81,8 @@ pub fn all() -> Vec<Box<dyn Case>> {
 pub struct Ran {
     /// The kernels it launched.
     pub entries: BTreeSet<&'static str>,
-    /// The largest share of a bound that was used.
-    pub worst: f64,
+    /// The largest NMSE of an output.
+    pub nmse: f64,
     /// The bytes of each output that has rows, row by row.
     pub rows: Vec<Vec<Vec<u8>>>,
 }
@@ -98,12 +98,12 @@ pub fn run(case: &dyn Case, driver: &dyn Driver, kernels: &Kernels) -> Result<Ra
     let entry = |launch: &qwarp::driver::Launch| kernels.entry(launch.function).map(|e| e.name);
     let mut ran = Ran {
         entries: work.launches.iter().filter_map(entry).collect(),
-        worst: 0.0,
+        nmse: 0.0,
         rows: Vec::new(),
     };
     for output in &work.outputs {
         let bytes = output.read(driver)?;
-        ran.worst = ran.worst.max(output.check(&bytes)?);
+        ran.nmse = ran.nmse.max(output.check(&bytes)?);
         if let Some(row_bytes) = output.row_bytes {
             ran.rows
                 .push(bytes.chunks(row_bytes).map(<[u8]>::to_vec).collect());

@@ -1,6 +1,8 @@
 //! From shapes and typed slices to a launch: one file an op. A struct names every argument, so two of the same type cannot
 //! be swapped by position; its `launch` holds each length against the shape and chooses the grid.
 //!
+//! The type parameter is the run's matrix type; a trait of the op's gives the kernel of that type.
+//!
 //! How a grid is chosen never shows in a row's bits: what a row's sums depend on is chosen by the row's own shape.
 
 mod argmax;
@@ -15,21 +17,3 @@ pub use embed::{Embed, EmbedType};
 pub use rms_norm::{AddRmsNorm, RmsNorm, RmsNormType};
 pub use rope_append::{BiasRopeAppend, RopeAppend, RopeType};
 pub use silu_mul::{SiluMul, SiluMulType};
-
-use half::{bf16, f16};
-
-use crate::DType;
-
-/// A matrix-input type: every op has a kernel on it. Whoever knows the run's [`DType`] chooses once.
-pub trait MatrixType: EmbedType + RmsNormType + RopeType + SiluMulType {
-    /// The type as a value.
-    const DTYPE: DType;
-}
-
-impl MatrixType for f16 {
-    const DTYPE: DType = DType::F16;
-}
-
-impl MatrixType for bf16 {
-    const DTYPE: DType = DType::Bf16;
-}
