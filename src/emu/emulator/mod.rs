@@ -78,9 +78,7 @@ impl Emulator {
             (outcome.lane_instructions, report)
         };
         state.lane_instructions += lane_instructions;
-        report.map_or(Ok(()), |report| {
-            Err(DriverError::Finding(Box::new(report)))
-        })
+        report.map_or(Ok(()), |report| Err(DriverError::Finding(Box::new(report))))
     }
 }
 

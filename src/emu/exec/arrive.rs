@@ -87,7 +87,10 @@ fn whole_warp(cx: &Context<'_>, warp: &Warp, mask: u32) -> Checked<u32> {
     if mask != warp.live {
         return Ok(0);
     }
-    let what = format!("lanes {:#010x} of the warp have exited or never were", !mask);
+    let what = format!(
+        "lanes {:#010x} of the warp have exited or never were",
+        !mask
+    );
     Err(cx.fault(ReportKind::Divergence, mask.trailing_zeros(), what))
 }
 
@@ -127,7 +130,10 @@ fn uniform(cx: &Context<'_>, inst: &Inst, index: usize, name: &str) -> Checked<u
     let value = row.0[first as usize % 32];
     for lane in 0..32 {
         if cx.lanes.mask >> lane & 1 == 1 && row.0[lane] != value {
-            let what = format!("the {name} is {} here and {value} in lane {first}", row.0[lane]);
+            let what = format!(
+                "the {name} is {} here and {value} in lane {first}",
+                row.0[lane]
+            );
             return Err(cx.fault(ReportKind::Divergence, lane as u32, what));
         }
     }

@@ -36,11 +36,7 @@ pub fn execute(cx: &mut Context<'_>, inst: &Inst, op: SyncOp) -> Checked<()> {
 }
 
 /// Calls `f` for each set of lanes that named one member mask, with the set and the mask.
-fn teams(
-    cx: &mut Context<'_>,
-    inst: &Inst,
-    f: impl Fn(&mut Context<'_>, &Inst, u32, u32),
-) {
+fn teams(cx: &mut Context<'_>, inst: &Inst, f: impl Fn(&mut Context<'_>, &Inst, u32, u32)) {
     let Some(members) = member_mask(cx, inst) else {
         return;
     };
@@ -113,7 +109,8 @@ fn vote(cx: &mut Context<'_>, inst: &Inst, team: u32, mode: VoteMode) {
             return;
         }
     };
-    cx.lanes.set_pred(inst.pd[0], u32::from(answer).wrapping_neg());
+    cx.lanes
+        .set_pred(inst.pd[0], u32::from(answer).wrapping_neg());
 }
 
 /// A lane's value of 32 or 64 bits.
@@ -161,7 +158,9 @@ fn reduce(cx: &mut Context<'_>, inst: &Inst, team: u32, mode: ReduceMode) {
         ReduceMode::Or => x | y,
         ReduceMode::Xor => x ^ y,
     });
-    cx.lanes.rows.set(inst.d, &Row::splat(joined.unwrap_or(0)), team);
+    cx.lanes
+        .rows
+        .set(inst.d, &Row::splat(joined.unwrap_or(0)), team);
 }
 
 /// Gives the lanes of a warp what a barrier's reduction found.
@@ -171,7 +170,10 @@ pub fn barrier_result(cx: &mut Context<'_>, inst: &Inst, barrier: &Barrier) {
     };
     let answer = barrier.answer(kind);
     match kind {
-        BarrierKind::Count => cx.lanes.rows.set(inst.d, &Row::splat(answer), cx.lanes.mask),
+        BarrierKind::Count => cx
+            .lanes
+            .rows
+            .set(inst.d, &Row::splat(answer), cx.lanes.mask),
         BarrierKind::All | BarrierKind::Any => cx.lanes.set_pred(inst.pd[0], answer),
         BarrierKind::Sync | BarrierKind::Arrive => {}
     }
@@ -196,7 +198,14 @@ fn product(cx: &mut Context<'_>, inst: &Inst, form: MmaForm) {
     let [a, b, c] = &fragments;
     let [a_count, b_count, d_count] = counts;
     let target = cx.grid.program.target;
-    mma(form, target, &a[..a_count], &b[..b_count], &c[..d_count], &mut d[..d_count]);
+    mma(
+        form,
+        target,
+        &a[..a_count],
+        &b[..b_count],
+        &c[..d_count],
+        &mut d[..d_count],
+    );
     for (row, slot) in d.iter().zip(results) {
         cx.lanes.rows.set(*slot, row, u32::MAX);
     }

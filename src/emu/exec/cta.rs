@@ -47,7 +47,10 @@ impl<'g> Cta<'g> {
     /// Room for the CTAs of a launch.
     pub fn new(grid: &'g Grid<'g>, alu: Alu) -> Cta<'g> {
         let warps = grid.warps as usize;
-        let (rows, preds) = (usize::from(grid.program.rows), usize::from(grid.program.preds));
+        let (rows, preds) = (
+            usize::from(grid.program.rows),
+            usize::from(grid.program.preds),
+        );
         let words = |bytes: usize| vec![Cell::new(UNWRITTEN); bytes.div_ceil(4)];
         let local = LANES * local_stride(grid.program.local_bytes) as usize;
         Cta {
@@ -146,8 +149,14 @@ impl<'g> Cta<'g> {
     fn context(&mut self, warp: u32) -> (Context<'_>, &mut Warp) {
         let grid = self.grid;
         let index = warp as usize;
-        let (rows, preds) = (usize::from(grid.program.rows), usize::from(grid.program.preds));
-        let (rows, preds) = (index * rows..(index + 1) * rows, index * preds..(index + 1) * preds);
+        let (rows, preds) = (
+            usize::from(grid.program.rows),
+            usize::from(grid.program.preds),
+        );
+        let (rows, preds) = (
+            index * rows..(index + 1) * rows,
+            index * preds..(index + 1) * preds,
+        );
         let local = LANES * local_stride(grid.program.local_bytes) as usize / 4;
         let cx = Context {
             grid,
@@ -242,7 +251,11 @@ impl<'g> Cta<'g> {
     /// Warps wait at barriers, and nobody is left who could come.
     #[cold]
     fn deadlock(&self) -> Box<Fault> {
-        let first = self.barriers.iter().enumerate().find(|(_, b)| b.waiting != 0);
+        let first = self
+            .barriers
+            .iter()
+            .enumerate()
+            .find(|(_, b)| b.waiting != 0);
         let Some((index, barrier)) = first else {
             return Fault::new(
                 ReportKind::Divergence,
@@ -262,9 +275,10 @@ impl<'g> Cta<'g> {
         );
         let at = self.spot(waiting, warp.active, warp.pc);
         let fault = Fault::new(ReportKind::Divergence, at, what);
-        let elsewhere = self.warps.iter().enumerate().find(|(index, warp)| {
-            barrier.arrived >> index & 1 == 0 && warp.status != Status::Done
-        });
+        let elsewhere =
+            self.warps.iter().enumerate().find(|(index, warp)| {
+                barrier.arrived >> index & 1 == 0 && warp.status != Status::Done
+            });
         match elsewhere {
             Some((index, warp)) => fault.with_other(self.spot(index as u32, warp.active, warp.pc)),
             None => fault,

@@ -82,11 +82,15 @@ pub fn follow(cx: &mut Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
     // Lanes whose guard holds nothing may or may not have been written.
     let (mask, out) = (mask | guard, (out & mask) | guard);
     let (grid, shuffled) = (cx.grid, matches!(inst.op, Op::Sync(SyncOp::Shuffle(_))));
-    for (index, slot) in list(grid, inst)[..usize::from(inst.defs)].iter().enumerate() {
+    for (index, slot) in list(grid, inst)[..usize::from(inst.defs)]
+        .iter()
+        .enumerate()
+    {
         cx.poison.set(*slot, inst.wide >> index & 1 == 1, mask, out);
     }
     for pred in inst.pd {
-        cx.poison.set_pred(pred, mask, if shuffled { 0 } else { out });
+        cx.poison
+            .set_pred(pred, mask, if shuffled { 0 } else { out });
     }
     Ok(())
 }
@@ -164,5 +168,9 @@ fn together(cx: &mut Context<'_>, inst: &Inst, op: SyncOp, mask: u32) -> Checked
 #[cold]
 fn finding(cx: &Context<'_>, lanes: u32, what: &str) -> Box<super::fault::Fault> {
     let what = format!("{what} comes from a register that was never written");
-    cx.fault(ReportKind::UninitializedRegister, lanes.trailing_zeros(), what)
+    cx.fault(
+        ReportKind::UninitializedRegister,
+        lanes.trailing_zeros(),
+        what,
+    )
 }

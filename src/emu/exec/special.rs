@@ -13,9 +13,7 @@ pub fn read(cx: &mut Context<'_>, inst: &Inst, register: Special, clock: u64) {
     let below = |lane: u32| (1u32 << lane) - 1;
     let size = |sizes: [u32; 3], index: u8| Row::splat(sizes[usize::from(index) % 3]);
     let row = match register {
-        Special::Tid(index) => {
-            grid.thread_ids[cx.warp as usize][usize::from(index) % 3]
-        }
+        Special::Tid(index) => grid.thread_ids[cx.warp as usize][usize::from(index) % 3],
         Special::Ntid(index) => size(grid.geometry.block, index),
         Special::Ctaid(index) => size(cx.cta_id, index),
         Special::Nctaid(index) => size(grid.geometry.grid, index),

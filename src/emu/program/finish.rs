@@ -83,7 +83,10 @@ pub fn finish(
         });
     }
     let is_wide = |register: &Virtual| types[register.0 as usize].bytes() == 8;
-    let wide_defs = inst.defs.iter().map(|def| def.as_ref().is_some_and(is_wide));
+    let wide_defs = inst
+        .defs
+        .iter()
+        .map(|def| def.as_ref().is_some_and(is_wide));
     let wide_uses = inst.uses.iter().map(|source| match source {
         Source::Register(register) => is_wide(register),
         source => matches!(source, Source::Wide(_)),

@@ -92,16 +92,30 @@ fn of<T: Integer>(op: IntOp, inst: &Inst, state: &mut LaneState<'_>) {
     }
 }
 
-/// `op` on `ty`.
+/// `op` on 16 bits.
 #[inline(always)]
-pub fn execute(op: IntOp, ty: Int, inst: &Inst, state: &mut LaneState<'_>) {
+pub fn narrow(op: IntOp, ty: Int, inst: &Inst, state: &mut LaneState<'_>) {
     match ty {
-        Int::U8 | Int::U16 => of::<u16>(op, inst, state),
         Int::S8 | Int::S16 => of::<i16>(op, inst, state),
-        Int::U32 => of::<u32>(op, inst, state),
+        _ => of::<u16>(op, inst, state),
+    }
+}
+
+/// `op` on 32 bits.
+#[inline(always)]
+pub fn word(op: IntOp, ty: Int, inst: &Inst, state: &mut LaneState<'_>) {
+    match ty {
         Int::S32 => of::<i32>(op, inst, state),
-        Int::U64 => of::<u64>(op, inst, state),
+        _ => of::<u32>(op, inst, state),
+    }
+}
+
+/// `op` on 64 bits.
+#[inline(always)]
+pub fn wide(op: IntOp, ty: Int, inst: &Inst, state: &mut LaneState<'_>) {
+    match ty {
         Int::S64 => of::<i64>(op, inst, state),
+        _ => of::<u64>(op, inst, state),
     }
 }
 

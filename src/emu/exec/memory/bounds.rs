@@ -121,16 +121,9 @@ pub fn within(
 }
 
 #[cold]
-fn outside(
-    cx: &Context<'_>,
-    space: Space,
-    verb: Verb,
-    lanes: &Lanes<'_>,
-    size: u32,
-) -> Box<Fault> {
-    let beyond = |lane: &u32| {
-        lanes.address(*lane).saturating_add(u64::from(lanes.bytes)) > u64::from(size)
-    };
+fn outside(cx: &Context<'_>, space: Space, verb: Verb, lanes: &Lanes<'_>, size: u32) -> Box<Fault> {
+    let beyond =
+        |lane: &u32| lanes.address(*lane).saturating_add(u64::from(lanes.bytes)) > u64::from(size);
     let lane = lanes.active().find(beyond).unwrap_or(0);
     let address = lanes.address(lane);
     let what = describe(space, verb, lanes.bytes, address);
@@ -188,7 +181,10 @@ pub fn global_memory(grid: &Grid<'_>, address: u64) -> String {
     match (allocation, argument) {
         (Some(allocation), _) if allocation.content.is_none() => {
             let byte = address - allocation.address;
-            format!("freed allocation of {} bytes, byte {byte}", allocation.bytes)
+            format!(
+                "freed allocation of {} bytes, byte {byte}",
+                allocation.bytes
+            )
         }
         (_, Some(argument)) if nearest.is_some_and(|window| distance(&window) <= FAR) => argument,
         (Some(allocation), _) => {

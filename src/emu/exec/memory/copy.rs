@@ -42,7 +42,12 @@ pub fn execute(
             continue;
         }
         // The address must suit the whole copy, even where fewer bytes are read.
-        bounds::aligned(cx, Space::Global, Verb::CopyFrom, &Lanes::of(mask, bytes, &from))?;
+        bounds::aligned(
+            cx,
+            Space::Global,
+            Verb::CopyFrom,
+            &Lanes::of(mask, bytes, &from),
+        )?;
         let part = Lanes::of(mask, 4 * words, &from);
         bounds::each_window(cx, Verb::CopyFrom, part, |cx, window, lanes| {
             observe::global(cx, window, Verb::CopyFrom, Order::Weak, lanes)?;
@@ -50,7 +55,8 @@ pub fn execute(
                 let source = (lanes.address(lane) - window.base) as usize / 4;
                 let dest = to.address(lane) as usize / 4;
                 for word in 0..words as usize {
-                    cx.shared.set_word(dest + word, window.words.word(source + word));
+                    cx.shared
+                        .set_word(dest + word, window.words.word(source + word));
                 }
             }
             Ok(())
@@ -63,7 +69,8 @@ pub fn execute(
 fn zero_fill(cx: &Context<'_>, to: &Lanes<'_>, mask: u32, words: u32, bytes: u32) {
     for lane in (0..32).filter(|lane| mask >> lane & 1 == 1) {
         for word in words..bytes / 4 {
-            cx.shared.set_word((to.address(lane) as usize / 4) + word as usize, 0);
+            cx.shared
+                .set_word((to.address(lane) as usize / 4) + word as usize, 0);
         }
     }
 }

@@ -65,6 +65,14 @@ impl Store<'_> {
     fn run<W: WordsMut>(self, cx: &Context<'_>, words: W, base: u64, lanes: &Lanes<'_>) {
         let values = &list(cx.grid, self.inst)[1..];
         let rows = &cx.lanes.rows;
-        transfer::store(words, base, lanes, self.span, self.wide_values, rows, values);
+        transfer::store(
+            words,
+            base,
+            lanes,
+            self.span,
+            self.wide_values,
+            rows,
+            values,
+        );
     }
 }
