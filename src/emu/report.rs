@@ -52,7 +52,7 @@ pub struct Place {
     pub cta: [u32; 3],
     /// The thread in the CTA.
     pub thread: [u32; 3],
-    /// Line of the PTX text, from 1.
+    /// Line of the PTX text, from 1; 0 for what the host did.
     pub ptx_line: u32,
     /// The instruction as it stands there.
     pub instruction: String,
@@ -79,6 +79,9 @@ pub struct Report {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ptx_line == 0 {
+            return f.write_str(&self.instruction);
+        }
         let [x, y, z] = self.thread;
         let [cx, cy, cz] = self.cta;
         write!(

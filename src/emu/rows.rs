@@ -51,6 +51,11 @@ impl Slot {
         Slot(index | Slot::CONSTANT)
     }
 
+    /// The row's index among the registers or the constants.
+    pub const fn index(self) -> usize {
+        (self.0 & !Slot::CONSTANT) as usize
+    }
+
     /// Whether it is in the constants.
     pub const fn is_constant(self) -> bool {
         self.0 & Slot::CONSTANT != 0

@@ -74,6 +74,10 @@ impl Emulator {
         let (lane_instructions, report) = {
             let grid = prepare::grid(&state, launch, &self.facts, &self.options, self.budget)?;
             let outcome = exec::run(&grid, self.alu, self.options.host_threads);
+            let outcome = outcome.ok_or_else(|| DriverError::Launch {
+                kernel: grid.program.name.clone(),
+                reason: "the host has no memory for what the checks keep".into(),
+            })?;
             let report = outcome.fault.map(|fault| fault.report(&grid));
             (outcome.lane_instructions, report)
         };

@@ -1,10 +1,15 @@
 //! A launch held against what the kernel and the device say, before anything runs.
 
+use std::ops::Range;
+
 use super::EmuOptions;
 use super::state::State;
 use crate::driver::{DeviceFacts, DriverError, Launch, Result, View};
 use crate::emu::exec::{Grid, Window, thread_ids, words};
+use crate::emu::check::Finer;
+use crate::emu::op::{BarrierKind, MemoryOp, Op, Scope, SyncOp};
 use crate::emu::program::Program;
+use crate::emu::ptx::Space;
 use crate::emu::rows::LANES;
 
 /// Most threads of a CTA, in all and in each dimension.
@@ -36,6 +41,8 @@ pub fn grid<'a>(
         .filter(|view| view.bytes > 0)
         .map(|view| window(state, view, program))
         .collect();
+    let mut windows = windows.map_err(refuse)?;
+    let regions = regions(&mut windows);
     let warps = threads.div_ceil(LANES as u32);
     Ok(Grid {
         program,
@@ -44,7 +51,9 @@ pub fn grid<'a>(
         warps,
         params: words(&launch.args.bytes),
         constants: words(&program.const_bytes),
-        windows: windows.map_err(refuse)?,
+        windows,
+        regions,
+        finer: finer(program),
         device: &state.memory,
         shared_bytes,
         thread_ids: thread_ids(launch.geometry.block, warps),
@@ -135,5 +144,61 @@ fn window<'a>(
         param: view.param,
         base: allocation.address,
         words: &content.words,
+        written: &content.written,
+        region: None,
     })
+}
+
+/// Joins windows that overlap, and numbers the joined ranges that something may write to.
+fn regions(windows: &mut [Window<'_>]) -> Vec<Range<u64>> {
+    let mut ranges: Vec<(Range<u64>, bool)> = windows
+        .iter()
+        .map(|window| (window.start..window.end, window.writable()))
+        .collect();
+    ranges.sort_by_key(|(range, _)| range.start);
+    ranges.dedup_by(|(next, written), (kept, any_written)| {
+        let overlap = next.start < kept.end;
+        if overlap {
+            kept.end = kept.end.max(next.end);
+            *any_written |= *written;
+        }
+        overlap
+    });
+    let regions = ranges.into_iter().filter(|(_, written)| *written);
+    let regions: Vec<Range<u64>> = regions.map(|(range, _)| range).collect();
+    for window in windows {
+        let holds = |region: &Range<u64>| region.contains(&window.start);
+        window.region = regions.iter().position(holds).map(|index| index as u16);
+    }
+    regions
+}
+
+/// What a program has of synchronisation that is finer than barriers of the whole CTA and syncs of whole warps.
+fn finer(program: &Program) -> Finer {
+    let mut finer = Finer::default();
+    for inst in &program.code {
+        let ordered = match inst.op {
+            Op::Memory(
+                MemoryOp::Load { span, order, .. }
+                | MemoryOp::Store { span, order, .. }
+                | MemoryOp::Atomic { span, order, .. },
+            ) => order.scope().map(|scope| (span.space, scope)),
+            _ => None,
+        };
+        match (inst.op, ordered) {
+            (_, Some((Space::Global, Scope::Device))) => finer.between = true,
+            (_, Some((Space::Generic, Scope::Device))) => {
+                (finer.inside, finer.between) = (true, true);
+            }
+            (_, Some(_)) => finer.inside = true,
+            (Op::Sync(SyncOp::Barrier(kind)), _) => {
+                finer.inside |= kind == BarrierKind::Arrive || inst.uses > 1;
+            }
+            (Op::Sync(SyncOp::WarpSync), _) => {
+                finer.inside |= !program.is_constant(inst.a, u32::MAX);
+            }
+            _ => {}
+        }
+    }
+    finer
 }

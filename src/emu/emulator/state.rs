@@ -9,6 +9,7 @@ use crate::driver::{
 use crate::emu::memory::{self, Allocation, Content, Device};
 use crate::emu::program::{Program, decode_module};
 use crate::emu::ptx;
+use crate::emu::report::{Place, Report, ReportKind};
 
 /// The state of a device.
 #[derive(Debug)]
@@ -27,6 +28,28 @@ pub struct State {
 
 fn unknown(what: &'static str, value: u64) -> DriverError {
     DriverError::Unknown { what, value }
+}
+
+/// The finding for a copy of bytes that nobody wrote.
+fn unwritten(allocation: &Allocation, from: DevicePtr, len: usize, hole: u64) -> Report {
+    let byte = hole - allocation.address;
+    Report {
+        kind: ReportKind::UninitializedRead,
+        kernel: "a copy to the host".into(),
+        what: format!("copy of {len} bytes from {:#x}", from.0),
+        place: Place {
+            cta: [0; 3],
+            thread: [0; 3],
+            ptx_line: 0,
+            instruction: format!("the host copies {len} bytes"),
+            source: None,
+        },
+        other: None,
+        memory: Some(format!(
+            "allocation of {} bytes, byte {byte}",
+            allocation.bytes
+        )),
+    }
 }
 
 impl State {
@@ -69,12 +92,22 @@ impl State {
         let (allocation, content) = self.find(to, bytes.len())?;
         let offset = (to.0 - allocation.address) as usize;
         memory::write(&content.words[..], offset, bytes);
+        content.written.set(to.0, bytes.len() as u64);
         Ok(())
     }
 
     /// See [`crate::driver::Driver::copy_out`].
-    pub fn copy_out(&self, from: DevicePtr, bytes: &mut [u8], _checks: bool) -> Result<()> {
+    pub fn copy_out(&self, from: DevicePtr, bytes: &mut [u8], checks: bool) -> Result<()> {
         let (allocation, content) = self.find(from, bytes.len())?;
+        let hole = content.written.first_unwritten(from.0, bytes.len() as u64);
+        if let Some(hole) = hole.filter(|_| checks && !bytes.is_empty()) {
+            return Err(DriverError::Finding(Box::new(unwritten(
+                allocation,
+                from,
+                bytes.len(),
+                hole,
+            ))));
+        }
         let offset = (from.0 - allocation.address) as usize;
         memory::read(&content.words[..], offset, bytes);
         Ok(())
@@ -85,6 +118,7 @@ impl State {
         let (allocation, content) = self.find(to, len)?;
         let offset = (to.0 - allocation.address) as usize;
         memory::fill(&content.words[..], offset, len, byte);
+        content.written.set(to.0, len as u64);
         Ok(())
     }
 

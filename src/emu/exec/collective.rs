@@ -4,6 +4,7 @@ use super::arrive::{member_mask, team};
 use super::barrier::Barrier;
 use super::context::{Context, list};
 use super::fault::Checked;
+use super::memory::clock_scope;
 use super::mma::{MmaForm, mma};
 use crate::emu::op::{BarrierKind, Op, ReduceMode, ShuffleMode, SyncOp, VoteMode};
 use crate::emu::program::Inst;
@@ -28,8 +29,18 @@ pub fn execute(cx: &mut Context<'_>, inst: &Inst, op: SyncOp) -> Checked<()> {
             cx.lanes.rows.set(inst.d, &Row::splat(mask), mask);
         }
         SyncOp::Mma(form) => product(cx, inst, form),
-        SyncOp::WarpSync => {}
-        SyncOp::Fence(_) => {}
+        SyncOp::WarpSync => teams(cx, inst, |cx, _, _, wanted| {
+            let warp = cx.warp;
+            if let Some(watch) = &mut cx.watch {
+                watch.near.clocks.warp_sync(warp, wanted);
+            }
+        }),
+        SyncOp::Fence(scope) => {
+            let (warp, mask) = (cx.warp, cx.lanes.mask);
+            if let Some(watch) = &mut cx.watch {
+                watch.near.clocks.fence(warp, mask, clock_scope(scope));
+            }
+        }
         SyncOp::Barrier(_) => {}
     }
     Ok(())

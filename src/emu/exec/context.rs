@@ -6,6 +6,7 @@ use super::alu::LaneState;
 use super::fault::{Fault, Spot};
 use super::grid::Grid;
 use super::poison::Poison;
+use super::watch::Watch;
 use crate::emu::program::{GuardSlot, Inst, Pred};
 use crate::emu::report::ReportKind;
 use crate::emu::rows::Slot;
@@ -26,6 +27,8 @@ pub struct Context<'a> {
     pub lanes: LaneState<'a>,
     /// Which registers hold nothing.
     pub poison: Poison<'a>,
+    /// The checks, where they are made.
+    pub watch: Option<Watch<'a>>,
     /// Instructions run so far, counted a lane.
     pub lane_instructions: u64,
     /// The CTA's shared memory.

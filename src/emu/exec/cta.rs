@@ -14,6 +14,8 @@ use super::memory::local_stride;
 use super::poison::Poison;
 use super::step::{self, Pause};
 use super::warp::{Status, Warp};
+use super::watch::{Near, Watch};
+use crate::emu::check::Cells;
 use crate::emu::op::BarrierKind;
 use crate::emu::report::ReportKind;
 use crate::emu::rows::{LANES, Row, Rows};
@@ -38,6 +40,8 @@ pub struct Cta<'g> {
     shared: Vec<Cell<u32>>,
     local: Vec<Cell<u32>>,
     barriers: Barriers,
+    /// The checks' part, where they are made.
+    pub near: Option<Near>,
     left: u64,
     /// Instructions run so far by all CTAs, counted a lane.
     pub lane_instructions: u64,
@@ -45,7 +49,7 @@ pub struct Cta<'g> {
 
 impl<'g> Cta<'g> {
     /// Room for the CTAs of a launch.
-    pub fn new(grid: &'g Grid<'g>, alu: Alu) -> Cta<'g> {
+    pub fn new(grid: &'g Grid<'g>, alu: Alu, near: Option<Near>) -> Cta<'g> {
         let warps = grid.warps as usize;
         let (rows, preds) = (
             usize::from(grid.program.rows),
@@ -67,20 +71,32 @@ impl<'g> Cta<'g> {
             shared: words(grid.shared_bytes as usize),
             local: words(warps * local),
             barriers: Barriers::default(),
+            near,
             left: 0,
             lane_instructions: 0,
         }
     }
 
-    /// Runs a CTA to its end.
-    pub fn run(&mut self, index: u64) -> Checked<()> {
+    /// Runs a CTA to its end; `far` are the shadows of global memory.
+    pub fn run(&mut self, index: u64, far: &mut [Cells]) -> Checked<()> {
         self.begin(index);
+        let result = self.rounds(far);
+        let unwritten = self.near.as_mut().and_then(|near| near.unwritten.take());
+        match (result, unwritten) {
+            (Err(fault), _) if fault.kind == ReportKind::Race => Err(fault),
+            (_, Some(unwritten)) => Err(unwritten),
+            (result, None) => result,
+        }
+    }
+
+    /// Gives the warps their turns until none can run.
+    fn rounds(&mut self, far: &mut [Cells]) -> Checked<()> {
         loop {
             let mut ran = false;
             for warp in 0..self.warps.len() {
                 if self.warps[warp].status == Status::Ready {
                     ran = true;
-                    self.turn(warp as u32)?;
+                    self.turn(warp as u32, far)?;
                 }
             }
             if !ran {
@@ -101,6 +117,9 @@ impl<'g> Cta<'g> {
         self.warps.clear();
         for warp in 0..self.grid.warps {
             self.warps.push(Warp::new(self.grid.lanes(warp)));
+        }
+        if let Some(near) = &mut self.near {
+            near.begin(self.grid, index);
         }
         self.barriers = Barriers::default();
         self.shared.fill(Cell::new(UNWRITTEN));
@@ -124,10 +143,10 @@ impl<'g> Cta<'g> {
     }
 
     /// Gives a warp its turn.
-    fn turn(&mut self, warp: u32) -> Checked<()> {
+    fn turn(&mut self, warp: u32, far: &mut [Cells]) -> Checked<()> {
         let slice = self.left.min(u64::from(SLICE)) as u32;
         let alu = self.alu;
-        let (mut cx, state) = self.context(warp);
+        let (mut cx, state) = self.context(warp, far);
         let result = step::run(&mut cx, state, alu, slice);
         let (ran, spreads, at) = (cx.lane_instructions, cx.poison.spreads, cx.pc);
         self.lane_instructions += ran;
@@ -146,7 +165,7 @@ impl<'g> Cta<'g> {
         Ok(())
     }
 
-    fn context(&mut self, warp: u32) -> (Context<'_>, &mut Warp) {
+    fn context<'c>(&'c mut self, warp: u32, far: &'c mut [Cells]) -> (Context<'c>, &'c mut Warp) {
         let grid = self.grid;
         let index = warp as usize;
         let (rows, preds) = (
@@ -178,6 +197,7 @@ impl<'g> Cta<'g> {
                 preds: &mut self.poison_preds[preds],
                 spreads: self.spreads[index],
             },
+            watch: self.near.as_mut().map(|near| Watch { near, far }),
             lane_instructions: 0,
             shared: &self.shared,
             local: &self.local[index * local..(index + 1) * local],
@@ -198,7 +218,11 @@ impl<'g> Cta<'g> {
             let at = self.spot(warp, arrival.lanes, arrival.pc);
             return Err(Fault::new(ReportKind::Divergence, at, what));
         }
-        if arrival.kind != BarrierKind::Arrive {
+        if arrival.kind == BarrierKind::Arrive {
+            if let Some(near) = &mut self.near {
+                near.clocks.arrive(u32::from(arrival.barrier), warp);
+            }
+        } else {
             self.warps[warp as usize].status = Status::Waiting {
                 barrier: arrival.barrier,
             };
@@ -219,8 +243,13 @@ impl<'g> Cta<'g> {
                 continue;
             }
             let barrier = std::mem::take(&mut self.barriers[index]);
+            if let Some(near) = &mut self.near {
+                // Without a count the warps that have exited are among those that the barrier orders.
+                let gone = if barrier.count.is_none() { exited } else { 0 };
+                near.clocks.barrier(index as u32, barrier.waiting | gone);
+            }
             for warp in (0..self.grid.warps).filter(|warp| barrier.waiting >> warp & 1 == 1) {
-                let (mut cx, state) = self.context(warp);
+                let (mut cx, state) = self.context(warp, &mut []);
                 let inst = &cx.grid.program.code[state.pc as usize];
                 cx.lanes.mask = state.active;
                 barrier_result(&mut cx, inst, &barrier);

@@ -1,14 +1,16 @@
 //! A launch as its CTAs see it: the program, its geometry, its memory.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicU32;
 
 use crate::driver::{Access, Geometry};
+use crate::emu::check::{Finer, Written};
 use crate::emu::memory::Device;
 use crate::emu::program::Program;
 use crate::emu::rows::{LANES, Row};
 
 /// A range of global memory that a launch may touch.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Window<'a> {
     /// Where it starts.
     pub start: u64,
@@ -22,6 +24,10 @@ pub struct Window<'a> {
     pub base: u64,
     /// The allocation's bytes.
     pub words: &'a [AtomicU32],
+    /// Which of them were written.
+    pub written: &'a Written,
+    /// The region of [`Grid::regions`] that it is part of; none where nothing of it is written.
+    pub region: Option<u16>,
 }
 
 impl Window<'_> {
@@ -54,6 +60,10 @@ pub struct Grid<'a> {
     pub constants: Vec<u32>,
     /// What its pointers point to.
     pub windows: Vec<Window<'a>>,
+    /// Address ranges that the launch may write to: windows that overlap are one.
+    pub regions: Vec<Range<u64>>,
+    /// What orders threads beyond barriers of the CTA.
+    pub finer: Finer,
     /// All of device memory, to name what a wrong address hit.
     pub device: &'a Device,
     /// Shared memory of a CTA, static and dynamic.

@@ -2,16 +2,21 @@
 //!
 //! CTA `c` belongs to shard `c % 16`, whatever the number of host threads; a shard runs its CTAs in ascending order. A
 //! grid whose CTAs speak to each other runs as one shard. Of several findings the one of the first CTA counts: once a CTA
-//! has one, only those before it still run.
+//! has one, only those before it still run. A read of unwritten memory is the exception: what another CTA writes may or may
+//! not have been there, so all CTAs run, and a race between CTAs counts before it.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::alu::Alu;
 use super::cta::Cta;
 use super::fault::Fault;
 use super::grid::Grid;
+use super::memory::{conflict_fault, global_memory};
+use super::watch::Near;
+use crate::emu::check::{Cells, Clocks, first_conflict};
+use crate::emu::ptx::Space;
+use crate::emu::report::ReportKind;
 
 /// Shards of a grid.
 const SHARDS: u64 = 16;
@@ -27,75 +32,120 @@ pub struct Outcome {
 
 /// What the host threads of a launch share.
 struct Progress {
+    shards: u64,
     next_shard: AtomicU64,
-    /// The first CTA with a finding.
+    /// The first CTA with a finding that ends the launch.
     stop: AtomicU64,
-    outcome: Mutex<Outcome>,
 }
 
-/// Runs all CTAs of a grid.
-pub fn run(grid: &Grid<'_>, alu: Alu, host_threads: usize) -> Outcome {
+/// What one host thread did.
+#[derive(Default)]
+struct Worked {
+    lane_instructions: u64,
+    faults: Vec<Box<Fault>>,
+    clocks: Option<Clocks>,
+    /// Shards and their shadows of global memory.
+    shards: Vec<(u64, Vec<Cells>)>,
+}
+
+/// Runs all CTAs of a grid; `None` where the host has no room for the shadows.
+pub fn run(grid: &Grid<'_>, alu: Alu, host_threads: usize) -> Option<Outcome> {
     let shards = match grid.program.communicates {
         true => 1,
         false => SHARDS.min(grid.ctas()),
     };
     let progress = Progress {
+        shards,
         next_shard: AtomicU64::new(0),
         stop: AtomicU64::new(u64::MAX),
-        outcome: Mutex::new(Outcome::default()),
     };
     let workers = (host_threads as u64).clamp(1, shards.max(1));
-    if workers == 1 {
-        work(grid, alu, shards, &progress);
+    let worked = if workers == 1 {
+        vec![work(grid, alu, &progress)?]
     } else {
         std::thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(|| work(grid, alu, shards, &progress));
-            }
-        });
-    }
-    progress
-        .outcome
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
+            let threads: Vec<_> = (0..workers)
+                .map(|_| scope.spawn(|| work(grid, alu, &progress)))
+                .collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined
+                .map(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect::<Option<Vec<_>>>()
+        })?
+    };
+    Some(Outcome {
+        lane_instructions: worked.iter().map(|w| w.lane_instructions).sum(),
+        fault: judge(grid, worked),
+    })
 }
 
 /// Runs one shard after the other until there are none left.
-fn work(grid: &Grid<'_>, alu: Alu, shards: u64, progress: &Progress) {
-    let mut cta = Cta::new(grid, alu);
+fn work(grid: &Grid<'_>, alu: Alu, progress: &Progress) -> Option<Worked> {
+    let near = match grid.checks {
+        true => Some(Near::new(grid)?),
+        false => None,
+    };
+    let mut worked = Worked::default();
+    let mut cta = Cta::new(grid, alu, near);
     loop {
         let shard = progress.next_shard.fetch_add(1, Ordering::Relaxed);
-        if shard >= shards {
+        if shard >= progress.shards {
             break;
         }
-        for index in (shard..grid.ctas()).step_by(shards as usize) {
+        let near = cta.near.as_ref();
+        let mut far = near.map_or_else(Vec::new, |near| near.shard(grid));
+        for index in (shard..grid.ctas()).step_by(progress.shards as usize) {
             if index >= progress.stop.load(Ordering::Relaxed) {
                 break;
             }
-            if let Err(fault) = cta.run(index) {
-                progress.stop.fetch_min(index, Ordering::Relaxed);
-                keep_first(progress, fault);
-                break;
+            if let Err(fault) = cta.run(index, &mut far) {
+                let goes_on = fault.kind == ReportKind::UninitializedRead;
+                worked.faults.push(fault);
+                if !goes_on {
+                    progress.stop.fetch_min(index, Ordering::Relaxed);
+                    break;
+                }
             }
         }
+        worked.shards.push((shard, far));
     }
-    let mut outcome = progress
-        .outcome
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    outcome.lane_instructions += cta.lane_instructions;
+    worked.lane_instructions = cta.lane_instructions;
+    worked.clocks = cta.near.map(|near| near.clocks);
+    Some(worked)
 }
 
-fn keep_first(progress: &Progress, fault: Box<Fault>) {
-    let mut outcome = progress
-        .outcome
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let first = outcome
-        .fault
-        .as_ref()
-        .is_none_or(|kept| fault.at.cta < kept.at.cta);
-    if first {
-        outcome.fault = Some(fault);
+/// The finding that counts.
+fn judge(grid: &Grid<'_>, mut worked: Vec<Worked>) -> Option<Box<Fault>> {
+    let faults = worked.iter_mut().flat_map(|w| std::mem::take(&mut w.faults));
+    let (mut reads, mut ends): (Vec<_>, Vec<_>) =
+        faults.partition(|fault| fault.kind == ReportKind::UninitializedRead);
+    ends.sort_by_key(|fault| fault.at.cta);
+    reads.sort_by_key(|fault| fault.at.cta);
+    let read = (!reads.is_empty()).then(|| reads.swap_remove(0));
+    if !ends.is_empty() {
+        let end = ends.swap_remove(0);
+        return match read {
+            Some(read) if end.kind != ReportKind::Race && read.at.cta <= end.at.cta => Some(read),
+            _ => Some(end),
+        };
     }
+    between_shards(grid, &worked).or(read)
+}
+
+/// A race between CTAs of different shards.
+fn between_shards(grid: &Grid<'_>, worked: &[Worked]) -> Option<Box<Fault>> {
+    let shards = worked.iter().filter_map(|w| Some((w.clocks.as_ref()?, w)));
+    let mut shards: Vec<(u64, &Vec<Cells>, &Clocks)> = shards
+        .flat_map(|(clocks, w)| w.shards.iter().map(move |(at, cells)| (*at, cells, clocks)))
+        .collect();
+    shards.sort_by_key(|(shard, _, _)| *shard);
+    (0..grid.regions.len()).find_map(|region| {
+        let cells: Vec<(&Cells, &Clocks)> = shards
+            .iter()
+            .filter_map(|(_, cells, clocks)| Some((cells.get(region)?, *clocks)))
+            .collect();
+        let conflict = first_conflict(&cells)?;
+        let memory = global_memory(grid, conflict.address);
+        Some(conflict_fault(conflict, Space::Global, memory))
+    })
 }

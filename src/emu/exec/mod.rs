@@ -16,6 +16,7 @@ mod poison;
 mod special;
 mod step;
 mod warp;
+mod watch;
 
 pub use fault::{Checked, Fault, Spot};
 pub use grid::{Grid, Window, thread_ids, words};

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::AtomicU32;
 
+use crate::emu::check::Written;
+
 /// The first address.
 const BASE: u64 = 0x7_0000_0000;
 /// Every allocation starts at a multiple of this.
@@ -26,6 +28,8 @@ pub struct Allocation {
 pub struct Content {
     /// The bytes, four to a word.
     pub words: Box<[AtomicU32]>,
+    /// Which of them were ever written.
+    pub written: Written,
 }
 
 impl Allocation {
@@ -63,10 +67,11 @@ impl Device {
         }
         // The host hands out zeroed pages as they are touched; what was written is kept apart, the zeros mean nothing.
         let words = bytemuck::allocation::try_zeroed_slice_box(bytes.div_ceil(4) as usize);
+        let address = self.next;
         let content = Content {
             words: words.map_err(|()| self.free)?,
+            written: Written::new(address, bytes).ok_or(self.free)?,
         };
-        let address = self.next;
         self.allocations.push(Allocation {
             address,
             bytes,

@@ -128,3 +128,15 @@ pub struct Program {
     /// `.maxntid`.
     pub max_threads: Option<u32>,
 }
+
+impl Program {
+    /// Whether an operand is the immediate `value`.
+    pub fn is_constant(&self, operand: Slot, value: u32) -> bool {
+        operand != Slot::NONE
+            && operand.is_constant()
+            && self
+                .constants
+                .get(operand.index())
+                .is_some_and(|row| row.0[0] == value)
+    }
+}

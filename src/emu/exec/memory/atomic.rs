@@ -7,7 +7,7 @@ use half::{bf16, f16};
 
 use super::address::{addresses, each_space};
 use super::bounds::{self, Verb};
-use super::observe;
+use super::observe::{self, Observed};
 use super::transfer::{fetch, put};
 use crate::emu::check::Lanes;
 use crate::emu::exec::alu::to_odd;
@@ -37,13 +37,17 @@ pub fn execute(
         match space {
             Space::Shared => {
                 bounds::within(cx, space, Verb::Atomic, &lanes, cx.grid.shared_bytes)?;
-                observe::near(cx, space, Verb::Atomic, order, &lanes)?;
+                let access = observed(space, order, &lanes);
+                observe::shared(cx, access, &observe::differ)?;
                 atomic.run(cx, cx.shared, 0, &lanes, false, &mut old);
+                atomic.strong(cx, &observed(space, order, &lanes), &old);
                 Ok(())
             }
             Space::Global => bounds::each_window(cx, Verb::Atomic, lanes, |cx, window, lanes| {
-                observe::global(cx, window, Verb::Atomic, order, lanes)?;
+                let access = observed(Space::Global, order, lanes);
+                observe::global(cx, window, access, &observe::differ)?;
                 atomic.run(cx, window.words, window.base, lanes, true, &mut old);
+                atomic.strong(cx, &observed(Space::Global, order, lanes), &old);
                 Ok(())
             }),
             _ => {
@@ -65,6 +69,15 @@ pub fn execute(
     Ok(())
 }
 
+fn observed<'a>(space: Space, order: Order, lanes: &'a Lanes<'a>) -> Observed<'a> {
+    Observed {
+        space,
+        verb: Verb::Atomic,
+        order,
+        lanes,
+    }
+}
+
 /// An atomic, to be made on some memory.
 #[derive(Clone, Copy)]
 struct Atomic<'i> {
@@ -74,6 +87,28 @@ struct Atomic<'i> {
 }
 
 impl Atomic<'_> {
+    /// What each lane's atomic publishes and learns. A compare-and-swap that found another value stores nothing.
+    fn strong(self, cx: &mut Context<'_>, access: &Observed<'_>, old: &WideRow) {
+        if cx.watch.is_none() {
+            return;
+        }
+        for lane in access.lanes.active() {
+            let at = lane as usize % LANES;
+            let failed = self.function == AtomicFunction::Cas
+                && old.0[at] != self.value(cx, self.inst.b, at);
+            observe::strong(cx, access, lane, !failed);
+        }
+    }
+
+    /// An operand of a lane.
+    fn value(self, cx: &Context<'_>, slot: Slot, lane: usize) -> u64 {
+        match (slot, self.ty.bytes()) {
+            (Slot::NONE, _) => 0,
+            (slot, 8) => cx.lanes.rows.get_wide(slot).0[lane],
+            (slot, _) => u64::from(cx.lanes.rows.get(slot).0[lane]),
+        }
+    }
+
     fn run<W: WordsMut>(
         self,
         cx: &Context<'_>,
@@ -83,11 +118,6 @@ impl Atomic<'_> {
         flush: bool,
         old: &mut WideRow,
     ) {
-        let value = |slot: Slot, lane: usize| match (slot, self.ty.bytes()) {
-            (Slot::NONE, _) => 0,
-            (slot, 8) => cx.lanes.rows.get_wide(slot).0[lane],
-            (slot, _) => u64::from(cx.lanes.rows.get(slot).0[lane]),
-        };
         for lane in lanes.active() {
             let offset = (lanes.address(lane) - base) as usize;
             let lane = lane as usize % LANES;
@@ -96,7 +126,10 @@ impl Atomic<'_> {
                 2 => fetch::<W, 2>(words, offset),
                 _ => fetch::<W, 4>(words, offset),
             };
-            let (b, c) = (value(self.inst.b, lane), value(self.inst.c, lane));
+            let (b, c) = (
+                self.value(cx, self.inst.b, lane),
+                self.value(cx, self.inst.c, lane),
+            );
             let after = self.apply(before, b, c, flush);
             match self.ty.bytes() {
                 8 => put::<W, 8>(words, offset, after),

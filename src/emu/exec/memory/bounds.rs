@@ -139,12 +139,16 @@ fn outside(cx: &Context<'_>, space: Space, verb: Verb, lanes: &Lanes<'_>, size: 
 
 /// The window that holds all lanes' accesses and permits them.
 #[inline(always)]
-pub fn window<'a>(grid: &Grid<'a>, verb: Verb, lanes: &Lanes<'_>) -> Option<Window<'a>> {
+pub fn window<'a>(
+    grid: &'a Grid<'a>,
+    verb: Verb,
+    lanes: &Lanes<'_>,
+) -> Option<&'a Window<'a>> {
     let (low, high) = extent(lanes);
     let fits = |window: &&Window<'a>| {
         window.holds(low, high - low) && (window.writable() || !verb.writes())
     };
-    grid.windows.iter().find(fits).copied()
+    grid.windows.iter().find(fits)
 }
 
 /// The finding for a lane whose access no window permits.
@@ -211,7 +215,7 @@ pub fn each_window<'c>(
     mut f: impl FnMut(&mut Context<'c>, &Window<'c>, &Lanes<'_>) -> Checked<()>,
 ) -> Checked<()> {
     if let Some(found) = window(cx.grid, verb, &lanes) {
-        return f(cx, &found, &lanes);
+        return f(cx, found, &lanes);
     }
     for lane in lanes.active() {
         let one = Lanes {
@@ -220,7 +224,7 @@ pub fn each_window<'c>(
             at: Pattern::Run(lanes.address(lane)),
         };
         match window(cx.grid, verb, &one) {
-            Some(found) => f(cx, &found, &one)?,
+            Some(found) => f(cx, found, &one)?,
             None => return Err(forbidden(cx, verb, &lanes, lane)),
         }
     }

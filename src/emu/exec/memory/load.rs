@@ -2,7 +2,8 @@
 
 use super::address::{addresses, each_space};
 use super::bounds::{self, Verb};
-use super::{observe, transfer};
+use super::observe::{self, Observed};
+use super::transfer;
 use crate::emu::check::Lanes;
 use crate::emu::exec::context::{Context, list};
 use crate::emu::exec::fault::Checked;
@@ -27,15 +28,18 @@ pub fn execute(
             Space::Global | Space::Generic => global(cx, load, order, lanes),
             Space::Shared => {
                 bounds::within(cx, space, Verb::Load, &lanes, cx.grid.shared_bytes)?;
-                observe::near(cx, space, Verb::Load, order, &lanes)?;
+                let access = observed(space, order, &lanes);
+                observe::shared(cx, access, &observe::differ)?;
                 load.run(cx, cx.shared, 0, &lanes);
+                strong(cx, space, order, &lanes);
                 Ok(())
             }
             Space::Local => {
                 bounds::within(cx, space, Verb::Load, &lanes, cx.grid.program.local_bytes)?;
                 let at = local_addresses(cx.grid.program.local_bytes, &lanes);
                 let lanes = Lanes::of(lanes.mask, lanes.bytes, &at);
-                observe::near(cx, space, Verb::Load, order, &lanes)?;
+                let stride = u64::from(local_stride(cx.grid.program.local_bytes));
+                observe::local(cx, observed(space, order, &lanes), stride)?;
                 load.run(cx, cx.local, 0, &lanes);
                 Ok(())
             }
@@ -70,10 +74,30 @@ pub fn local_stride(bytes: u32) -> u32 {
 
 fn global(cx: &mut Context<'_>, load: Load<'_>, order: Order, lanes: Lanes<'_>) -> Checked<()> {
     bounds::each_window(cx, Verb::Load, lanes, |cx, window, lanes| {
-        observe::global(cx, window, Verb::Load, order, lanes)?;
+        let access = observed(Space::Global, order, lanes);
+        observe::global(cx, window, access, &observe::differ)?;
         load.run(cx, window.words, window.base, lanes);
+        strong(cx, Space::Global, order, lanes);
         Ok(())
     })
+}
+
+fn observed<'a>(space: Space, order: Order, lanes: &'a Lanes<'a>) -> Observed<'a> {
+    Observed {
+        space,
+        verb: Verb::Load,
+        order,
+        lanes,
+    }
+}
+
+/// What a strong load learns.
+fn strong(cx: &mut Context<'_>, space: Space, order: Order, lanes: &Lanes<'_>) {
+    if order != Order::Weak {
+        for lane in lanes.active() {
+            observe::strong(cx, &observed(space, order, lanes), lane, false);
+        }
+    }
 }
 
 /// A load, to be made from some memory.

@@ -2,7 +2,7 @@
 
 use super::address::{addresses, each_space};
 use super::bounds::{self, Verb};
-use super::observe;
+use super::observe::{self, Observed};
 use crate::emu::exec::context::{Context, list};
 use crate::emu::exec::fault::Checked;
 use crate::emu::exec::mma::ldmatrix;
@@ -35,7 +35,13 @@ pub fn execute(
         }
         bounds::aligned(cx, space, Verb::LoadMatrix, &lanes)?;
         bounds::within(cx, space, Verb::LoadMatrix, &lanes, cx.grid.shared_bytes)?;
-        observe::near(cx, space, Verb::LoadMatrix, Order::Weak, &lanes)?;
+        let access = Observed {
+            space,
+            verb: Verb::LoadMatrix,
+            order: Order::Weak,
+            lanes: &lanes,
+        };
+        observe::shared(cx, access, &observe::differ)?;
         for lane in lanes.active() {
             let offset = lanes.address(lane) as usize;
             read(cx.shared, offset, &mut rows[lane as usize % LANES]);

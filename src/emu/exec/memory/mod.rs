@@ -10,7 +10,9 @@ mod observe;
 mod store;
 mod transfer;
 
+pub use bounds::global_memory;
 pub use load::local_stride;
+pub use observe::{clock_scope, conflict_fault};
 
 use super::context::Context;
 use super::fault::Checked;

@@ -1,0 +1,80 @@
+//! What the checks keep while CTAs run: clocks, shadows of memory, and the first read of unwritten memory.
+//!
+//! A read of memory that nobody wrote is kept and the CTA goes on: often another thread writes it later, because a barrier
+//! is missing, and then the race is what there is to mend. Whatever else goes wrong afterwards may come from what was read,
+//! so then the read is reported.
+
+use super::fault::Fault;
+use super::grid::Grid;
+use super::memory::local_stride;
+use crate::emu::check::{Cells, Clocks, Landed, Pending, Written};
+use crate::emu::rows::LANES;
+
+/// The clocks of a host thread and the shadows of the CTA that it runs.
+pub struct Near {
+    /// What orders accesses.
+    pub clocks: Clocks,
+    /// Who touched shared memory.
+    pub shared: Cells,
+    /// What of shared memory was written.
+    pub shared_written: Written,
+    /// What of the local memory of each warp was written.
+    pub local_written: Vec<Written>,
+    /// `cp.async` on its way.
+    pub pending: Pending,
+    /// Room for the copies that a wait ends.
+    pub landed: Vec<Landed>,
+    /// The first read of unwritten memory of the running CTA.
+    pub unwritten: Option<Box<Fault>>,
+}
+
+impl Near {
+    /// Shadows for the CTAs of a launch; `None` where the host has no room for them.
+    pub fn new(grid: &Grid<'_>) -> Option<Near> {
+        let local = LANES as u64 * u64::from(local_stride(grid.program.local_bytes));
+        let local_written = (0..grid.warps).map(|_| Written::new(0, local));
+        let mut clocks = Clocks::new();
+        clocks.begin_launch(grid.threads, grid.finer);
+        Some(Near {
+            clocks,
+            shared: Cells::new(),
+            shared_written: Written::new(0, u64::from(grid.shared_bytes))?,
+            local_written: local_written.collect::<Option<_>>()?,
+            pending: Pending::new(),
+            landed: Vec::new(),
+            unwritten: None,
+        })
+    }
+
+    /// Starts over for the next CTA.
+    pub fn begin(&mut self, grid: &Grid<'_>, cta: u64) {
+        self.clocks.begin_cta(cta);
+        let bytes = u64::from(grid.shared_bytes);
+        let grain = grid.program.shared_grain;
+        self.shared.begin(0, bytes, grain, self.clocks.cta_start());
+        self.shared_written.reset();
+        self.local_written.iter_mut().for_each(Written::reset);
+        self.pending.begin(0, bytes);
+        self.unwritten = None;
+    }
+
+    /// The shadows of global memory for the next shard.
+    pub fn shard(&self, grid: &Grid<'_>) -> Vec<Cells> {
+        let from = self.clocks.launch_start();
+        let cells = grid.regions.iter().map(|region| {
+            let mut cells = Cells::new();
+            let bytes = region.end - region.start;
+            cells.begin(region.start, bytes, grid.program.global_grain, from);
+            cells
+        });
+        cells.collect()
+    }
+}
+
+/// The checks as a running CTA sees them.
+pub struct Watch<'a> {
+    /// Its own memory, and order.
+    pub near: &'a mut Near,
+    /// Who touched each region of [`Grid::regions`].
+    pub far: &'a mut [Cells],
+}
