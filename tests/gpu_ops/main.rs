@@ -15,6 +15,7 @@ mod ptx_text;
 mod reference;
 mod refusals;
 mod row_invariance;
+mod widths;
 
 use qwarp::backend::gpu::kernels::{self, Kernels};
 use qwarp::driver::Target;

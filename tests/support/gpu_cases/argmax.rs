@@ -151,6 +151,10 @@ impl Case for Argmax {
         Box::new(Argmax { rows, ..*self })
     }
 
+    fn with_width(&self, n: usize) -> Box<dyn Case> {
+        Box::new(Argmax { vocab: n, ..*self })
+    }
+
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
         let (rows, vocab) = (self.rows.count, self.vocab);
         let mut logits = self.rows.values(vocab, 6);

@@ -110,6 +110,10 @@ impl<T: Real + EmbedType> Case for Embed<T> {
         Box::new(Embed::<T> { rows, ..*self })
     }
 
+    fn with_width(&self, n: usize) -> Box<dyn Case> {
+        Box::new(Embed::<T> { hidden: n, ..*self })
+    }
+
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
         let Embed {
             rows,

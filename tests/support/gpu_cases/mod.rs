@@ -60,6 +60,9 @@ pub trait Case: Sync {
     /// The same case for other rows.
     fn with_rows(&self, rows: RowRange) -> Box<dyn Case>;
 
+    /// The same case with rows of `n` elements, or as many as n makes of them.
+    fn with_width(&self, n: usize) -> Box<dyn Case>;
+
     /// Inputs on the device, launches, and what must come out.
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError>;
 }

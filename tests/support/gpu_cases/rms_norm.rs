@@ -117,6 +117,10 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
         Box::new(RmsNorm::<T> { rows, ..*self })
     }
 
+    fn with_width(&self, n: usize) -> Box<dyn Case> {
+        Box::new(RmsNorm::<T> { n, ..*self })
+    }
+
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
         let (x, delta) = (self.rows.values(n, 2), self.rows.values(n, 3));

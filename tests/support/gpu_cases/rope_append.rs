@@ -263,6 +263,14 @@ impl<T: Real + RopeType> Case for RopeAppend<T> {
         Box::new(RopeAppend::<T> { rows, ..*self })
     }
 
+    fn with_width(&self, n: usize) -> Box<dyn Case> {
+        let heads = Heads {
+            dim: 2 * n,
+            ..self.heads
+        };
+        Box::new(RopeAppend::<T> { heads, ..*self })
+    }
+
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
         let (tokens, heads) = (self.rows.count, self.heads);
         let inputs = self.inputs();

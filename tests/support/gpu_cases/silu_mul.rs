@@ -114,6 +114,10 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
         Box::new(SiluMul::<T> { rows, ..*self })
     }
 
+    fn with_width(&self, n: usize) -> Box<dyn Case> {
+        Box::new(SiluMul::<T> { n, ..*self })
+    }
+
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
         // Up to 20, so that the exponential is large, small, and near one.
