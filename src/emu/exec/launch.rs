@@ -116,7 +116,9 @@ fn work(grid: &Grid<'_>, alu: Alu, progress: &Progress) -> Option<Worked> {
 
 /// The finding that counts.
 fn judge(grid: &Grid<'_>, mut worked: Vec<Worked>) -> Option<Box<Fault>> {
-    let faults = worked.iter_mut().flat_map(|w| std::mem::take(&mut w.faults));
+    let faults = worked
+        .iter_mut()
+        .flat_map(|w| std::mem::take(&mut w.faults));
     let (mut reads, mut ends): (Vec<_>, Vec<_>) =
         faults.partition(|fault| fault.kind == ReportKind::UninitializedRead);
     ends.sort_by_key(|fault| fault.at.cta);

@@ -139,11 +139,7 @@ fn outside(cx: &Context<'_>, space: Space, verb: Verb, lanes: &Lanes<'_>, size: 
 
 /// The window that holds all lanes' accesses and permits them.
 #[inline(always)]
-pub fn window<'a>(
-    grid: &'a Grid<'a>,
-    verb: Verb,
-    lanes: &Lanes<'_>,
-) -> Option<&'a Window<'a>> {
+pub fn window<'a>(grid: &'a Grid<'a>, verb: Verb, lanes: &Lanes<'_>) -> Option<&'a Window<'a>> {
     let (low, high) = extent(lanes);
     let fits = |window: &&Window<'a>| {
         window.holds(low, high - low) && (window.writable() || !verb.writes())

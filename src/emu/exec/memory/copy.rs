@@ -50,7 +50,12 @@ pub fn execute(
         }
         for lane in Lanes::of(mask, bytes, &from).active() {
             let zeros = (bytes - count) as usize;
-            fill(cx.shared, (to.address(lane) + u64::from(count)) as usize, zeros, 0);
+            fill(
+                cx.shared,
+                (to.address(lane) + u64::from(count)) as usize,
+                zeros,
+                0,
+            );
         }
         if count > 0 {
             // The address must suit the whole copy, even where fewer bytes are read.
@@ -105,7 +110,9 @@ fn sizes(cx: &Context<'_>, inst: &Inst, bytes: u32, size: CopySize) -> Checked<[
         CopySize::All => Ok([bytes; LANES]),
         CopySize::Ignore => {
             let ignored = cx.lanes.pred(inst.ps[0], inst.ps_negated[0], 0);
-            Ok(std::array::from_fn(|lane| bytes * (1 - (ignored >> lane & 1))))
+            Ok(std::array::from_fn(|lane| {
+                bytes * (1 - (ignored >> lane & 1))
+            }))
         }
         CopySize::Operand => {
             let sizes = cx.lanes.rows.get(inst.c).0;
@@ -141,7 +148,8 @@ pub fn wait(cx: &mut Context<'_>, inst: &Inst, all: bool) -> Checked<()> {
         true => near.pending.wait_all(cx.warp, cx.lanes.mask, &mut landed),
         false => {
             let keep = inst.immediate as u32;
-            near.pending.wait_group(cx.warp, cx.lanes.mask, keep, &mut landed);
+            near.pending
+                .wait_group(cx.warp, cx.lanes.mask, keep, &mut landed);
         }
     }
     for copy in &landed {

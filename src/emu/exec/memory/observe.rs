@@ -193,7 +193,10 @@ fn memory(cx: &Context<'_>, space: Space, address: u64) -> String {
 
 #[cold]
 fn unwritten(cx: &mut Context<'_>, access: &Observed<'_>, lane: u32, byte: u64) {
-    let known = cx.watch.as_ref().is_some_and(|w| w.near.unwritten.is_some());
+    let known = cx
+        .watch
+        .as_ref()
+        .is_some_and(|w| w.near.unwritten.is_some());
     if known {
         return;
     }
@@ -219,7 +222,11 @@ fn raced(cx: &Context<'_>, space: Space, conflict: Conflict) -> Box<Fault> {
 /// The finding for two accesses without order.
 pub fn conflict_fault(conflict: Conflict, space: Space, memory: String) -> Box<Fault> {
     let verb = |wrote: bool| if wrote { "writes" } else { "reads" };
-    let name = if space == Space::Shared { "shared" } else { "global" };
+    let name = if space == Space::Shared {
+        "shared"
+    } else {
+        "global"
+    };
     let what = format!(
         "one thread {} and another {} {name} memory at {:#x}, with nothing that orders them",
         verb(conflict.earlier.wrote),
@@ -237,12 +244,7 @@ pub fn conflict_fault(conflict: Conflict, space: Space, memory: String) -> Box<F
 }
 
 #[cold]
-fn too_early(
-    cx: &Context<'_>,
-    access: &Observed<'_>,
-    lane: u32,
-    copy: PendingCopy,
-) -> Box<Fault> {
+fn too_early(cx: &Context<'_>, access: &Observed<'_>, lane: u32, copy: PendingCopy) -> Box<Fault> {
     let address = access.lanes.address(lane);
     let what = describe(access.space, access.verb, access.lanes.bytes, address);
     let fault = cx.fault(ReportKind::AsyncNotWaited, lane, what);

@@ -99,7 +99,9 @@ impl Store<'_> {
             false => u64::from(cx.lanes.rows.get(slot).0[lane]) & kept,
         };
         let values = &list(cx.grid, self.inst)[1..];
-        values.iter().all(|&slot| value(slot, one) == value(slot, other))
+        values
+            .iter()
+            .all(|&slot| value(slot, one) == value(slot, other))
     }
 
     #[inline(always)]
