@@ -11,6 +11,8 @@ mod header;
 #[path = "ptx_case/launch.rs"]
 mod launch;
 
+use std::ops::RangeInclusive;
+
 use qwarp::driver::Target;
 
 pub use bound::Bound;
@@ -33,8 +35,8 @@ pub use launch::Output;
 /// //! freed p u32 8                    a pointer, passed as a value, to memory that has been given back
 /// //! slab                             all memory lies in one allocation, in this order, at multiples of 16 bytes
 /// //! bound r f32 ulp 2                how far a result may be off: `ulp`, `abs` or `rel`; without it, not a bit
-/// //! expect race line 30 and line 28  what must be found, and the PTX lines it must name
-/// //! source case.cu:12                the line of the CUDA source that a report must name
+/// //! expect race line 30 and line 28  what must be found, and the PTX lines it must name (`18-20`: one of them)
+/// //! source a.cu:12 and a.cu:15       the lines of the CUDA source that the report must name
 /// //! refuse not modelled              what the refusal of the module must say
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -70,10 +72,11 @@ pub struct PtxCase {
 pub struct Expect {
     /// `ReportKind::name`.
     pub kind: String,
-    /// The PTX line of the finding, and of the other access where one is named; in either order.
-    pub lines: Vec<u32>,
-    /// `file:line` of the CUDA source.
-    pub source: Option<String>,
+    /// The PTX lines of the finding and of the other access, in either order; a finding without a place of its own, such
+    /// as an endless loop, lies between the first and the last line of a range. Empty where the source says it.
+    pub lines: Vec<RangeInclusive<u32>>,
+    /// `file:line` of the CUDA source for each place.
+    pub sources: Vec<String>,
 }
 
 /// A parameter, or memory that is none.

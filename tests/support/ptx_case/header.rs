@@ -49,7 +49,7 @@ impl PtxCase {
             "expect" => self.expect = Some(expect(rest)?),
             "source" => {
                 let found = self.expect.as_mut().ok_or("source without expect")?;
-                found.source = Some(rest.into());
+                found.sources = rest.split(" and ").map(str::to_owned).collect();
             }
             _ => {
                 let role = role(word).ok_or(format!("unknown word {word}"))?;
@@ -141,14 +141,23 @@ fn dimensions(text: &str) -> Result<[u32; 3], String> {
     Ok(all)
 }
 
-/// `<kind> line N [and line M]`.
+/// `<kind>`, `<kind> line N [and line M]`, `<kind> line N-M`.
 fn expect(text: &str) -> Result<Expect, String> {
-    let (kind, lines) = text.split_once(" line ").ok_or("no line")?;
-    let lines = lines.split(" and line ").map(small);
+    let Some((kind, lines)) = text.split_once(" line ") else {
+        return Ok(Expect {
+            kind: text.into(),
+            lines: Vec::new(),
+            sources: Vec::new(),
+        });
+    };
+    let lines = lines.split(" and line ").map(|line| {
+        let (first, last) = line.split_once('-').unwrap_or((line, line));
+        Ok::<_, String>(small(first)?..=small(last)?)
+    });
     Ok(Expect {
         kind: kind.into(),
         lines: lines.collect::<Result<_, _>>()?,
-        source: None,
+        sources: Vec::new(),
     })
 }
 

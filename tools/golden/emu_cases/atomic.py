@@ -45,14 +45,41 @@ def alone():
         width = int(op[-2:])
         kind = f"u{width}"
         x, b = values.pairs(values.EDGES[kind])
-        register = "%v" if width == 32 else "%w"
-        old = "%o" if width == 32 else "%x"
-        code = f"mov.u32 %t, %tid.x;{address('%p', 'b', '%t', width // 8)}\nld.global.{kind} {register}, [%p];"
-        code += address("%p", "x", "%t", width // 8) + f"\natom.global.{op} {old}, [%p], {register};"
-        code += address("%p", "old", "%t", width // 8) + f"\nst.global.{kind} [%p], {old};"
-        yield Case("atom_" + op.replace(".", "_"), f"atom.global.{op} gives the old value and leaves the new one",
-                   [given("b", kind, b), inout("x", kind, x, [compute(*row) for row in zip(x, b)]), out("old", kind, x)], code,
-                   block=(len(x),), registers=WORDS)  # fmt: skip
+        register, old = ("%v", "%o") if width == 32 else ("%w", "%x")
+        after = [compute(*row) for row in zip(x, b)]
+        load = f"mov.u32 %t, %tid.x;{address('%p', 'b', '%t', width // 8)}\nld.global.{kind} {register}, [%p];"
+        load += address("%p", "x", "%t", width // 8)
+        keep = address("%p", "old", "%t", width // 8) + f"\nst.global.{kind} [%p], {old};"
+        name = "_" + op.replace(".", "_")
+        yield Case("atom_global" + name, f"atom.global.{op} gives the old value and leaves the new one",
+                   [given("b", kind, b), inout("x", kind, x, after), out("old", kind, x)],
+                   load + f"\natom.global.{op} {old}, [%p], {register};" + keep, block=(len(x),), registers=WORDS)  # fmt: skip
+        share = f"""
+            mov.u32 %s, tile;
+            mad.lo.u32 %s, %t, {width // 8}, %s;
+            ld.global.{kind} {old}, [%p];
+            st.shared.{kind} [%s], {old};
+            mov.u{width} {old}, 0;
+            atom.shared.{op} {old}, [%s], {register};
+            ld.shared.{kind} {register}, [%s];
+            st.global.{kind} [%p], {register};"""
+        yield Case("atom_shared" + name, f"atom.shared.{op} gives the old value and leaves the new one",
+                   [given("b", kind, b), inout("x", kind, x, after), out("old", kind, x)], load + share + keep,
+                   block=(len(x),), registers=WORDS, module=".shared .align 8 .b8 tile[2048];")  # fmt: skip
+
+
+def discarded():
+    """red of every operation: atom without the old value."""
+    reductions = {op: f for op, f in OPERATIONS.items() if "exch" not in op}
+    x = [values.EDGES[f"u{op[-2:]}"][2 + i % 8] for i, op in enumerate(reductions)]
+    b = [values.EDGES[f"u{op[-2:]}"][11 - i % 8] for i, op in enumerate(reductions)]
+    body = "ld.param.u64 %p, [x];\nld.param.u64 %y, [b];"
+    for i, op in enumerate(reductions):
+        register = "%v" if op.endswith("32") else "%w"
+        body += f"\nld.global.u{op[-2:]} {register}, [%y+{8 * i}];\nred.global.{op} [%p+{8 * i}], {register};"
+    after = [compute(u, v) % (1 << int(op[-2:])) for (op, compute), u, v in zip(reductions.items(), x, b)]
+    yield Case("red_global", "red.global of " + ", ".join(reductions), [given("b", "u64", b), inout("x", "u64", x, after)], body,
+               block=(1,), registers=WORDS)  # fmt: skip
 
 
 def compare_and_swap():
@@ -180,5 +207,5 @@ def contended():
 
 def cases():
     """All of them."""
-    for part in (alone, compare_and_swap, floating, contended):
+    for part in (alone, discarded, compare_and_swap, floating, contended):
         yield from part()

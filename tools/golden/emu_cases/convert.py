@@ -15,30 +15,6 @@ ROUNDED = [floats.from_float(s * x) for x in NUMBERS for s in (1.0, -1.0)] + val
 ORDERED = [x for x in ROUNDED if not floats.is_nan(F32, x)]
 
 
-def truncated():
-    """Integers of one width to another: the low bits, or more bits by the sign."""
-    body = """
-        cvt.u16.u32 %h, %a;
-        cvt.u32.u16 %z, %h;
-        cvt.s32.s16 %s, %h;
-        cvt.u64.u32 %w, %a;
-        cvt.s64.s32 %v, %a;
-        cvt.u32.u64 %l, %v;
-        cvt.s32.s8 %b, %a;
-        cvt.u32.u8 %c, %a;
-        cvt.s64.s16 %x, %h;
-        cvt.s16.s8 %y, %h;"""
-    a = values.U32 + [0x80, 0x7F, 0xFF, 0x8000, 0x7FFF, 0x1FF80]
-    low = lambda x, bits: x & ((1 << bits) - 1)  # noqa: E731
-    sign = lambda x, bits, to: low(low(x, bits) - (low(x, bits) >> (bits - 1) << bits), to)  # noqa: E731
-    outs = [("h", "u16", [low(x, 16) for x in a]), ("z", "u32", [low(x, 16) for x in a]),
-            ("s", "u32", [sign(x, 16, 32) for x in a]), ("w", "u64", a), ("v", "u64", [sign(x, 32, 64) for x in a]),
-            ("l", "u32", a), ("b", "u32", [sign(x, 8, 32) for x in a]), ("c", "u32", [low(x, 8) for x in a]),
-            ("x", "u64", [sign(x, 16, 64) for x in a]), ("y", "u16", [sign(x, 8, 16) for x in a])]  # fmt: skip
-    yield each("cvt_int_widths", "cvt between integers cuts to low bits and extends by the source's sign", body,
-               [("a", "u32", a)], outs)  # fmt: skip
-
-
 def saturated():
     """`.sat` between integers clamps to the target's range."""
     for source, targets in (("s32", ["s8", "u8", "s16", "u16", "u32"]), ("u32", ["s8", "u8", "s16", "u16", "s32"]),
@@ -188,5 +164,5 @@ def widening():
 
 def cases():
     """All of them."""
-    for part in (truncated, saturated, float_to_integer, integer_to_float, integral, narrowing, widening):
+    for part in (saturated, float_to_integer, integer_to_float, integral, narrowing, widening):
         yield from part()

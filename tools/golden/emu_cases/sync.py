@@ -117,6 +117,48 @@ def producer_consumer():
                [out("r", "u32", [i ^ 32 for i in range(64)])], body, block=(128,), registers=WORDS, module=TILE)  # fmt: skip
 
 
+def left():
+    """Threads that have ended are waited for by nobody."""
+    body = """
+        mov.u32 %t, %tid.x;
+        setp.ge.u32 %k, %t, 75;
+        @%k exit;""" + slot("%s", "%t") + """
+        st.shared.u32 [%s], %t;
+        bar.sync 0;
+        sub.u32 %o, 74, %t;""" + slot("%x", "%o") + "\nld.shared.u32 %v, [%x];" + store()
+    yield Case("bar_sync_of_remaining_threads", "a barrier without a count waits for the threads that have not ended: part of a warp, a whole one",
+               [out("r", "u32", [74 - i for i in range(75)])], body, block=(128,), registers=WORDS, module=TILE)  # fmt: skip
+    body = """
+        mov.u32 %t, %tid.x;
+        setp.ge.u32 %k, %t, 21;
+        @%k exit;
+        setp.gt.u32 %k, %t, 3;
+        vote.sync.ballot.b32 %v, %k, -1;
+        shfl.sync.up.b32 %w, %t, 1, 0, -1;
+        mad.lo.u32 %v, %w, 16777216, %v;
+        and.b32 %n, %t, 1;
+        match.any.sync.b32 %o, %n, -1;
+        add.u32 %v, %v, %o;""" + store()
+    even = sum(1 << i for i in range(0, 21, 2))
+    odd = sum(1 << i for i in range(1, 21, 2))
+    expect = [((1 << 21) - 16) + (max(i - 1, 0) << 24) + (odd if i & 1 else even) for i in range(21)]
+    yield Case("lanes_that_left_in_masks", "a mask may name lanes that have ended", [out("r", "u32", expect)], body, block=(32,),
+               registers=WORDS)  # fmt: skip
+    body = """
+        mov.u32 %t, %tid.x;
+        cvt.u16.u32 %h, %t;
+        mov.u32 %s, tile;
+        add.u32 %s, %s, %t;
+        st.shared.u8 [%s], %h;
+        ld.shared.u8 %h, [%s];
+        cvt.u32.u16 %v, %h;""" + store()
+    yield Case("neighbouring_bytes", "threads of two warps may write neighbouring bytes of a word", [out("r", "u32", list(range(70)))],
+               body, block=(70,), registers=WORDS + "\n.reg .b16 %h;", module=TILE)  # fmt: skip
+    body = "mov.u32 %t, %tid.x;\nmov.u32 %v, 77;\nst.shared.u32 [tile], %v;\nbar.sync 0;\nld.shared.u32 %v, [tile];" + store()
+    yield Case("same_value_by_all_lanes", "all lanes of one store may write the same value to one word", [out("r", "u32", [77] * 32)],
+               body, block=(32,), registers=WORDS, module=TILE)  # fmt: skip
+
+
 def fences():
     """The last CTA sums what the others wrote."""
     for name, fence, target in (("fence_last_block_membar", "membar.gl;", 75), ("fence_last_block_acq_rel", "fence.acq_rel.gpu;", 75),
@@ -195,5 +237,5 @@ def fences():
 
 def cases():
     """All of them."""
-    for part in (barriers, reductions, producer_consumer, fences):
+    for part in (barriers, reductions, producer_consumer, left, fences):
         yield from part()
