@@ -44,6 +44,14 @@ impl Written {
         });
     }
 
+    /// Takes the marks of `bytes` bytes from `address` away: what they held means nothing any more.
+    pub fn clear(&self, address: u64, bytes: u64) {
+        self.each_word(address, bytes, |word, mask| {
+            word.fetch_and(!mask, Ordering::Relaxed);
+            true
+        });
+    }
+
     /// The first byte of `bytes` bytes from `address` that nobody wrote.
     pub fn first_unwritten(&self, address: u64, bytes: u64) -> Option<u64> {
         let all = self.each_word(address, bytes, |word, mask| {

@@ -20,7 +20,7 @@ use crate::driver::{
 use state::State;
 
 /// Warp instructions that one CTA may run before it counts as endless.
-const MAX_INSTRUCTIONS: u64 = 1 << 27;
+const MAX_INSTRUCTIONS: u64 = 1 << 26;
 
 /// What an emulator is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,9 @@ impl Emulator {
         let mut state = self.state.borrow_mut();
         let (lane_instructions, report) = {
             let grid = prepare::grid(&state, launch, &self.facts, &self.options, self.budget)?;
+            if self.options.checks {
+                prepare::forget_outputs(&grid);
+            }
             let outcome = exec::run(&grid, self.alu, self.options.host_threads);
             let outcome = outcome.ok_or_else(|| DriverError::Launch {
                 kernel: grid.program.name.clone(),

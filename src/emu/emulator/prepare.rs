@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::EmuOptions;
 use super::state::State;
-use crate::driver::{DeviceFacts, DriverError, Launch, Result, View};
+use crate::driver::{Access, DeviceFacts, DriverError, Launch, Result, View};
 use crate::emu::check::Finer;
 use crate::emu::exec::{Grid, Window, thread_ids, words};
 use crate::emu::op::{BarrierKind, MemoryOp, Op, Scope, SyncOp};
@@ -147,6 +147,22 @@ fn window<'a>(
         written: &content.written,
         region: None,
     })
+}
+
+/// What a kernel is only to write holds nothing before, whatever an earlier launch left there: a part that the kernel
+/// leaves out is found when somebody reads it. Bytes that are an input too are kept.
+pub fn forget_outputs(grid: &Grid<'_>) {
+    let is_output = |window: &&Window<'_>| window.access == Access::Write;
+    for output in grid.windows.iter().filter(is_output) {
+        let overlaps = |other: &Window<'_>| {
+            other.access != Access::Write && other.start < output.end && output.start < other.end
+        };
+        if !grid.windows.iter().any(overlaps) {
+            output
+                .written
+                .clear(output.start, output.end - output.start);
+        }
+    }
 }
 
 /// Joins windows that overlap, and numbers the joined ranges that something may write to.

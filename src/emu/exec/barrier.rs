@@ -18,8 +18,8 @@ pub struct Barrier {
     pub holds: u32,
     /// Threads whose predicate was asked for.
     asked: u32,
-    /// The first arrival.
-    pub first: Option<Arrival>,
+    /// The first arrival, and its warp.
+    pub first: Option<(u32, Arrival)>,
 }
 
 impl Barrier {
@@ -34,7 +34,7 @@ impl Barrier {
             return false;
         }
         self.count = arrival.count;
-        self.first.get_or_insert(arrival);
+        self.first.get_or_insert((warp, arrival));
         self.arrived |= 1 << warp;
         self.threads += 32;
         if arrival.kind != BarrierKind::Arrive {

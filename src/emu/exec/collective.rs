@@ -6,6 +6,7 @@ use super::context::{Context, list};
 use super::fault::Checked;
 use super::memory::clock_scope;
 use super::mma::{MmaForm, mma};
+use super::poison;
 use crate::emu::op::{BarrierKind, Op, ReduceMode, ShuffleMode, SyncOp, VoteMode};
 use crate::emu::program::Inst;
 use crate::emu::rows::{LANES, Row};
@@ -99,13 +100,19 @@ fn shuffle(cx: &mut Context<'_>, inst: &Inst, mode: ShuffleMode) {
     for lane in 0..LANES {
         row.0[lane] = values.0[usize::from(from[lane]) % LANES];
     }
+    let mut nobody = 0;
     if mask != u32::MAX {
         // A lane that does not take part has no value to give; what is read of it is unwritten.
         for lane in 0..LANES {
-            row.0[lane] &= (mask >> from[lane] & 1).wrapping_neg();
+            let given = mask >> from[lane] & 1;
+            row.0[lane] &= given.wrapping_neg();
+            nobody |= (1 - given) << lane;
         }
     }
     cx.lanes.rows.set(inst.d, &row, mask);
+    if nobody & mask != 0 && cx.grid.checks {
+        poison::spread(cx, inst, nobody & mask);
+    }
     cx.lanes.set_pred(inst.pd[0], inside);
 }
 

@@ -31,6 +31,8 @@ pub struct Context<'a> {
     pub watch: Option<Watch<'a>>,
     /// Instructions run so far, counted a lane.
     pub lane_instructions: u64,
+    /// Set by whatever changes memory.
+    pub changed: bool,
     /// The CTA's shared memory.
     pub shared: &'a [Cell<u32>],
     /// The local memory of the warp's lanes, one after the other.

@@ -12,11 +12,12 @@ use super::fault::{Checked, Fault, Spot};
 use super::grid::Grid;
 use super::memory::local_stride;
 use super::poison::Poison;
+use super::progress::Progress;
 use super::step::{self, Pause};
 use super::warp::{Status, Warp};
 use super::watch::{Near, Watch};
 use crate::emu::check::Cells;
-use crate::emu::op::BarrierKind;
+use crate::emu::op::{BarrierKind, Op, Special};
 use crate::emu::report::ReportKind;
 use crate::emu::rows::{LANES, Row, Rows};
 
@@ -43,6 +44,11 @@ pub struct Cta<'g> {
     /// The checks' part, where they are made.
     pub near: Option<Near>,
     left: u64,
+    progress: Progress,
+    /// Whether memory was changed, or a barrier come to, since a look was remembered.
+    changed: bool,
+    /// Whether a spinning kernel can be told from its registers: it does not read the clock.
+    timeless: bool,
     /// Instructions run so far by all CTAs, counted a lane.
     pub lane_instructions: u64,
 }
@@ -73,6 +79,13 @@ impl<'g> Cta<'g> {
             barriers: Barriers::default(),
             near,
             left: 0,
+            progress: Progress::default(),
+            changed: false,
+            timeless: !grid
+                .program
+                .code
+                .iter()
+                .any(|inst| inst.op == Op::Special(Special::Clock)),
             lane_instructions: 0,
         }
     }
@@ -102,6 +115,7 @@ impl<'g> Cta<'g> {
             if !ran {
                 break;
             }
+            self.look()?;
         }
         let waits = |warp: &Warp| matches!(warp.status, Status::Waiting { .. });
         match self.warps.iter().any(waits) {
@@ -110,10 +124,29 @@ impl<'g> Cta<'g> {
         }
     }
 
+    /// Ends a CTA that can only do for ever what it does.
+    fn look(&mut self) -> Checked<()> {
+        let (registers, preds) = (&self.registers, &self.preds);
+        let still = self.timeless
+            && self
+                .progress
+                .stands_still(registers, preds, &self.warps, &mut self.changed);
+        if !still {
+            return Ok(());
+        }
+        let ready = |warp: &Warp| warp.status == Status::Ready;
+        let warp = self.warps.iter().position(ready).unwrap_or(0);
+        let what = "the CTA waits for what nothing can change any more".to_string();
+        let (lanes, pc) = (self.warps[warp].active, self.warps[warp].pc);
+        let at = self.spot(warp as u32, lanes, pc);
+        Err(Fault::new(ReportKind::NoProgress, at, what))
+    }
+
     fn begin(&mut self, index: u64) {
         let program = self.grid.program;
         self.index = index;
         self.left = self.grid.budget;
+        self.progress.begin();
         self.warps.clear();
         for warp in 0..self.grid.warps {
             self.warps.push(Warp::new(self.grid.lanes(warp)));
@@ -148,8 +181,10 @@ impl<'g> Cta<'g> {
         let alu = self.alu;
         let (mut cx, state) = self.context(warp, far);
         let result = step::run(&mut cx, state, alu, slice);
-        let (ran, spreads, at) = (cx.lane_instructions, cx.poison.spreads, cx.pc);
+        let (ran, at, changed) = (cx.lane_instructions, cx.pc, cx.changed);
+        let spreads = cx.poison.still_spreads();
         self.lane_instructions += ran;
+        self.changed |= changed;
         self.spreads[warp as usize] = spreads;
         let (steps, pause) = result?;
         self.left -= u64::from(steps);
@@ -199,6 +234,7 @@ impl<'g> Cta<'g> {
             },
             watch: self.near.as_mut().map(|near| Watch { near, far }),
             lane_instructions: 0,
+            changed: false,
             shared: &self.shared,
             local: &self.local[index * local..(index + 1) * local],
         };
@@ -206,6 +242,7 @@ impl<'g> Cta<'g> {
     }
 
     fn arrive(&mut self, warp: u32, arrival: Arrival) -> Checked<()> {
+        self.changed = true;
         let barrier = &mut self.barriers[usize::from(arrival.barrier)];
         if !barrier.arrive(warp, arrival) {
             let name = |count: Option<u32>| count.map_or("all".into(), |count| count.to_string());
@@ -215,8 +252,13 @@ impl<'g> Cta<'g> {
                 name(arrival.count),
                 name(barrier.count)
             );
+            let first = barrier.first;
             let at = self.spot(warp, arrival.lanes, arrival.pc);
-            return Err(Fault::new(ReportKind::Divergence, at, what));
+            let fault = Fault::new(ReportKind::Divergence, at, what);
+            return Err(match first {
+                Some((warp, first)) => fault.with_other(self.spot(warp, first.lanes, first.pc)),
+                None => fault,
+            });
         }
         if arrival.kind == BarrierKind::Arrive {
             if let Some(near) = &mut self.near {

@@ -13,6 +13,7 @@ mod launch;
 mod memory;
 pub mod mma;
 mod poison;
+mod progress;
 mod special;
 mod step;
 mod warp;

@@ -42,6 +42,12 @@ impl Poison<'_> {
         }
     }
 
+    /// Whether there is still something to follow that the decoder did not foresee.
+    pub fn still_spreads(&self) -> bool {
+        let any = |masks: &[u32]| masks.iter().any(|mask| *mask != 0);
+        self.spreads && (any(self.rows) || any(self.preds))
+    }
+
     fn set(&mut self, slot: Slot, wide: bool, mask: u32, lanes: u32) {
         if slot == Slot::NONE {
             return;
@@ -93,6 +99,26 @@ pub fn follow(cx: &mut Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
             .set_pred(pred, mask, if shuffled { 0 } else { out });
     }
     Ok(())
+}
+
+/// `lanes` of the result of a shuffle hold nothing, since they read lanes that take no part. From now on every instruction
+/// is followed; what the masks hold of registers that the decoder did not expect to meet is from before, and void.
+#[cold]
+pub fn spread(cx: &mut Context<'_>, inst: &Inst, lanes: u32) {
+    let program = cx.grid.program;
+    let poison = &mut cx.poison;
+    if !poison.spreads {
+        poison.spreads = true;
+        for (row, mask) in poison.rows.iter_mut().enumerate() {
+            let kept = program.poison_rows.contains(&(row as u16));
+            *mask = if kept { *mask } else { 0 };
+        }
+        for (pred, mask) in poison.preds.iter_mut().enumerate() {
+            let kept = program.poison_preds.contains(&(pred as u16));
+            *mask = if kept { *mask } else { 0 };
+        }
+    }
+    poison.set(inst.d, false, lanes, lanes);
 }
 
 /// Lanes in which any source behind the first `skip` holds nothing.

@@ -6,9 +6,10 @@ use super::context::Context;
 use super::fault::Checked;
 use super::warp::{Group, Warp};
 use super::{collective, memory, poison, special};
-use crate::emu::op::{BarrierKind, MemoryOp, Op, SyncOp};
+use crate::emu::op::{AluOp, BarrierKind, IntOp, MemoryOp, Op, SyncOp};
 use crate::emu::program::Inst;
 use crate::emu::report::ReportKind;
+use crate::emu::rows::LANES;
 
 /// Why a warp stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +45,14 @@ pub fn run(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, slice: u32) -> Check
             u32::MAX => 32,
             mask => u64::from(mask.count_ones()),
         };
-        if inst.poison || cx.poison.spreads {
+        if (inst.poison && grid.checks) || cx.poison.spreads {
             poison::follow(cx, inst, warp.active)?;
         }
         let next = match inst.op {
             Op::Alu(op) => {
+                if divides(op) {
+                    divisor(cx, inst)?;
+                }
                 if mask != 0 {
                     alu.execute(op, inst, &grid.program.lists, &mut cx.lanes);
                 }
@@ -81,6 +85,36 @@ pub fn run(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, slice: u32) -> Check
     warp.clock += u64::from(slice);
     warp.end_slice();
     Ok((slice, Pause::Slice))
+}
+
+/// Whether a zero among the second operands leaves the result open.
+#[inline(always)]
+fn divides(op: AluOp) -> bool {
+    matches!(
+        op,
+        AluOp::Int {
+            op: IntOp::Div | IntOp::Rem,
+            ..
+        }
+    )
+}
+
+/// PTX leaves the result of an integer division by zero open.
+#[cold]
+fn divisor(cx: &Context<'_>, inst: &Inst) -> Checked<()> {
+    let wide = inst.wide >> 2 & 1 == 1;
+    let zero = |lane: &usize| match wide {
+        true => cx.lanes.rows.get_wide(inst.b).0[*lane] == 0,
+        false => cx.lanes.rows.get(inst.b).0[*lane] == 0,
+    };
+    let mut active = (0..LANES).filter(|lane| cx.lanes.mask >> lane & 1 == 1);
+    match active.find(zero) {
+        None => Ok(()),
+        Some(lane) => {
+            let what = "an integer is divided by zero".to_string();
+            Err(cx.fault(ReportKind::Trap, lane as u32, what))
+        }
+    }
 }
 
 /// Goes on with the group furthest behind, if any can run.

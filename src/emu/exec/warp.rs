@@ -52,6 +52,8 @@ pub struct Warp {
     pub yielding: u32,
 }
 
+/// Slices of time after which the lanes furthest behind let others go first.
+const PATIENCE: u32 = 8;
 /// No group to meet.
 const NOWHERE: u32 = u32::MAX;
 
@@ -131,10 +133,17 @@ impl Warp {
         true
     }
 
+    /// Whether lanes are where they are in `other`, and will be given their turns alike.
+    pub fn same_place(&self, other: &Warp) -> bool {
+        let turn = |warp: &Warp| (warp.apart % PATIENCE, warp.yielding, warp.status);
+        (self.live, self.pc, self.active, &self.groups)
+            == (other.live, other.pc, other.active, &other.groups)
+            && turn(self) == turn(other)
+    }
+
     /// Called at the end of a slice of time. Lanes that spin for others of their own warp would run for ever if those
     /// furthest behind always went first: after a while the others go first.
     pub fn end_slice(&mut self) {
-        const PATIENCE: u32 = 8;
         if !self.diverged() {
             return;
         }

@@ -111,7 +111,7 @@ impl Atomic<'_> {
 
     fn run<W: WordsMut>(
         self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         words: W,
         base: u64,
         lanes: &Lanes<'_>,
@@ -136,6 +136,7 @@ impl Atomic<'_> {
                 2 => put::<W, 2>(words, offset, after),
                 _ => put::<W, 4>(words, offset, after),
             }
+            cx.changed |= after != before;
             old.0[lane] = before;
         }
     }

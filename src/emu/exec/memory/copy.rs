@@ -28,6 +28,7 @@ pub fn execute(
         false => address,
     });
     let from = addresses(cx, inst.b, true, i64::from(inst.immediate as i32));
+    cx.changed = true;
     let mask = cx.lanes.mask;
     let to = Lanes::of(mask, bytes, &to);
     bounds::aligned(cx, Space::Shared, Verb::CopyTo, &to)?;

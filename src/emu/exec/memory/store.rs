@@ -28,6 +28,7 @@ pub fn execute(
         span,
         wide_values,
     };
+    cx.changed = true;
     each_space(cx, span.space, span.total(), &at, |cx, space, lanes| {
         bounds::aligned(cx, space, Verb::Store, &lanes)?;
         match space {
