@@ -151,6 +151,24 @@ pub enum AluOp {
         /// What is done to operands and results.
         clamp: HalfClamp,
     },
+    /// `.approx` of f32.
+    Approx {
+        /// What.
+        op: ApproxOp,
+        /// Whether subnormal operands and results are zero.
+        ftz: bool,
+    },
+    /// `ex2.approx` and `tanh.approx` of f16 and bf16.
+    ApproxHalf {
+        /// `tanh`, else `ex2`.
+        tanh: bool,
+        /// On what.
+        ty: Half,
+        /// Two values a register.
+        packed: bool,
+        /// Whether subnormal results are zero.
+        ftz: bool,
+    },
     /// `cvt.rn.f32` of a 32-bit integer.
     IntToFloat {
         /// Whether it is signed.

@@ -2,7 +2,7 @@
 //! two is picked once.
 
 use super::lanes::LaneState;
-use super::{bits, carry, compare, convert, float, half, integer, moves, shift};
+use super::{approximate, bits, carry, compare, convert, float, half, integer, moves, shift};
 use crate::emu::op::{AluOp, Int};
 use crate::emu::program::Inst;
 use crate::emu::rows::Slot;
@@ -49,6 +49,9 @@ impl Alu {
             Family::Rounded => self.family::<{ Family::Rounded as u8 }>(op, inst, lists, state),
             Family::Half => self.family::<{ Family::Half as u8 }>(op, inst, lists, state),
             Family::Halves => self.family::<{ Family::Halves as u8 }>(op, inst, lists, state),
+            Family::Approximate => {
+                self.family::<{ Family::Approximate as u8 }>(op, inst, lists, state)
+            }
             Family::Convert => self.family::<{ Family::Convert as u8 }>(op, inst, lists, state),
         }
     }
@@ -91,6 +94,7 @@ enum Family {
     Half,
     /// Between halves, integers and f32, the common ways.
     Halves,
+    Approximate,
     Convert,
 }
 
@@ -124,6 +128,7 @@ impl Family {
             | AluOp::FloatToHalf(_)
             | AluOp::FloatsToPair { .. }
             | AluOp::Resize { .. } => Family::Halves,
+            AluOp::Approx { .. } | AluOp::ApproxHalf { .. } => Family::Approximate,
             AluOp::Convert(_) => Family::Convert,
         }
     }
@@ -241,6 +246,17 @@ fn run<const FAMILY: u8>(op: AluOp, inst: &Inst, lists: &[Slot], state: &mut Lan
             packed,
             clamp,
         } if FAMILY == Family::Half as u8 => half::execute(op, ty, packed, clamp, inst, state),
+        AluOp::Approx { op, ftz } if FAMILY == Family::Approximate as u8 => {
+            approximate::execute(op, ftz, inst, state)
+        }
+        AluOp::ApproxHalf {
+            tanh,
+            ty,
+            packed,
+            ftz,
+        } if FAMILY == Family::Approximate as u8 => {
+            approximate::halves(tanh, ty, (packed, ftz), inst, state)
+        }
         AluOp::HalfToFloat(ty) if FAMILY == Family::Halves as u8 => {
             convert::half_to_float(ty, inst, state)
         }

@@ -7,6 +7,7 @@
 //!
 //! Only the lanes of the mask are written.
 
+mod approximate;
 mod bits;
 mod carry;
 mod compare;

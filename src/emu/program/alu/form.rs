@@ -32,6 +32,11 @@ impl<'a> Form<'a> {
         self.at.parts.first().map_or("", String::as_str)
     }
 
+    /// Whether a modifier is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.modifiers.contains(&name)
+    }
+
     /// Whether a modifier was there; it is taken.
     pub fn take(&mut self, name: &str) -> bool {
         let place = self.modifiers.iter().position(|m| *m == name);

@@ -1,6 +1,7 @@
 //! Decoding of lane arithmetic. An opcode of it with a modifier, type or operand that is not modelled is refused by
 //! name; so is one that the kernel's target does not have.
 
+mod approximate;
 mod bits;
 mod compare;
 mod convert;
@@ -21,6 +22,10 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Option<Decoded>, Dec
         "mov" => moves::mov(form),
         "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "sad" | "neg" | "abs" | "min"
         | "max" | "sqrt" | "rcp" | "copysign" => arithmetic(form).map(Some),
+        "ex2" | "lg2" | "rsqrt" | "sin" | "cos" | "tanh" => {
+            let ty = form.ty()?;
+            approximate::decode(form, ty).map(Some)
+        }
         "addc" | "subc" | "madc" => integer::with_carry(form).map(Some),
         "dp4a" | "dp2a" => integer::dot(form).map(Some),
         "and" | "or" | "xor" | "not" | "cnot" | "shl" | "shr" => bits::logic(form).map(Some),
@@ -42,7 +47,10 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Option<Decoded>, Dec
 
 fn arithmetic(form: &mut Form<'_>) -> Result<Decoded, DecodeError> {
     let ty = form.ty()?;
-    if is_float(ty) {
+    let approximate = matches!(form.opcode(), "sqrt" | "rcp") && form.has("approx");
+    if approximate {
+        approximate::decode(form, ty)
+    } else if is_float(ty) {
         float::arithmetic(form, ty)
     } else {
         integer::arithmetic(form, ty)
