@@ -6,7 +6,6 @@ mod cells;
 mod clocks;
 mod lanes;
 mod pending;
-mod regions;
 mod written;
 
 pub use access::{Access, Conflict, Kind, Request, Strength};
@@ -14,5 +13,4 @@ pub use cells::{Cells, first_conflict};
 pub use clocks::{Clocks, Exchange, Finer, Location, Scope};
 pub use lanes::{Lanes, Pattern};
 pub use pending::{Landed, Pending, PendingCopy};
-pub use regions::{Region, region_of, regions};
 pub use written::Written;

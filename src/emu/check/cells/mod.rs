@@ -10,7 +10,7 @@
 //! * where more than 64 groups of lanes are unordered among themselves on one cell,
 //! * in shared memory, where threads of one CTA are ordered by nothing but atomics on global memory and a third reader is
 //!   left out of that order,
-//! * before the first finer synchronisation of a launch, if the caller did not announce it.
+//! * before the first finer synchronisation of a CTA, if the caller did not announce it.
 //!
 //! No order that exists is ever overlooked, so nothing is reported that is no race.
 //!
@@ -139,6 +139,8 @@ impl Cells {
             return self.load(request, clocks);
         }
         let settled = match request.lanes.at {
+            // Part of a grain: a copy that reads fewer bytes than the kernel's other accesses.
+            _ if request.lanes.bytes >> self.shift == 0 => false,
             Pattern::Run(first) => self.run(request, first, clocks),
             Pattern::Same(_) if request.kind == Kind::Read => self.same(request, clocks),
             _ => false,

@@ -38,6 +38,8 @@ pub struct Clocks {
     /// Everything that the running CTA did below this is ordered before whatever it does now.
     floor: u32,
     finer: Finer,
+    /// What the launch announced of it.
+    announced: Finer,
     threads: u32,
     warps: Vec<Warp>,
     /// Stamp from which each CTA of this launch began.
@@ -108,6 +110,7 @@ impl Clocks {
             cta_start: 1,
             floor: 1,
             finer: Finer::default(),
+            announced: Finer::default(),
             threads: 0,
             warps: Vec::new(),
             starts: Vec::new(),
@@ -117,7 +120,7 @@ impl Clocks {
     }
 
     /// A launch of CTAs of `threads` threads (at most 1024). What the program is known to have of `finer`
-    /// synchronisation is exact from the start; what is not comes to light when it first runs.
+    /// synchronisation is exact from the start; what is not comes to light in each CTA when it first runs.
     pub fn begin_launch(&mut self, threads: u32, finer: Finer) {
         // Half the range is left for the launch; cells see it and forget what they hold.
         if self.time > LAST_TIME / 2 {
@@ -125,7 +128,7 @@ impl Clocks {
             self.floor = 0;
         }
         self.threads = threads.clamp(1, (MAX_WARPS * 32) as u32);
-        self.finer = finer;
+        self.announced = finer;
         self.starts.clear();
         self.remote.begin_launch();
         self.warps = vec![Warp::default(); self.threads.div_ceil(32) as usize];
@@ -135,6 +138,8 @@ impl Clocks {
     /// The next CTA: its index in the grid, ascending in a launch.
     pub fn begin_cta(&mut self, cta: u64) {
         let start = self.tick();
+        // What an earlier CTA brought to light must not matter: which CTAs share a clock depends on host threads.
+        self.finer = self.announced;
         self.cta_start = start;
         self.floor = self.floor.max(start);
         for warp in &mut self.warps {
