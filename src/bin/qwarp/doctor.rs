@@ -138,6 +138,9 @@ impl Report {
             Ok((version, gpus)) => {
                 let (major, minor) = (version / 1000, version % 1000 / 10);
                 line("driver", format!("speaks CUDA {major}.{minor}"));
+                if gpus.is_empty() {
+                    line("GPU", "none: the driver lists no GPU".to_string());
+                }
                 for gpu in gpus {
                     line(&format!("GPU {}", gpu.ordinal), self.gpu_text(gpu));
                 }

@@ -108,11 +108,13 @@ impl Driver for Cuda {
             });
         }
         check("cuMemAlloc_v2", result)?;
+        self.handles.borrow_mut().add_memory(ptr);
         Ok(DevicePtr(ptr))
     }
 
     fn free(&self, ptr: DevicePtr) -> Result<()> {
-        // SAFETY: an address that is not an allocation is an error code.
+        self.handles.borrow_mut().take_memory(ptr.0)?;
+        // SAFETY: the allocation is ours and given back once.
         check("cuMemFree_v2", unsafe { sys::cuMemFree_v2(ptr.0) })
     }
 
@@ -134,6 +136,9 @@ impl Driver for Cuda {
     }
 
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
         // SAFETY: writes device memory only.
         check("cuMemsetD8Async", unsafe {
             sys::cuMemsetD8Async(to.0, byte, len, self.stream)
@@ -218,10 +223,12 @@ impl Driver for Cuda {
             let handles = self.handles.borrow();
             [handles.event(start)?, handles.event(end)?]
         };
-        // SAFETY: the event is alive.
-        check("cuEventSynchronize", unsafe {
-            sys::cuEventSynchronize(end)
-        })?;
+        for event in [start, end] {
+            // SAFETY: the event is alive.
+            check("cuEventSynchronize", unsafe {
+                sys::cuEventSynchronize(event)
+            })?;
+        }
         let mut milliseconds = 0.0;
         // SAFETY: the pointer is valid for one f32.
         check("cuEventElapsedTime", unsafe {
@@ -250,7 +257,11 @@ impl Driver for Cuda {
 
 impl Drop for Cuda {
     fn drop(&mut self) {
-        // Modules, events and graphs go before the stream and the context they belong to.
+        if !self.stream.is_null() {
+            // What still runs uses the modules and memory that go next. After a fault this fails, and nothing runs.
+            let _ = self.synchronize();
+        }
+        // Memory, modules, events and graphs go before the stream and the context they belong to.
         self.handles.borrow_mut().clear();
         // SAFETY: the stream is ours, destroyed once; the context was retained once. A failure leaves nothing to do.
         unsafe {

@@ -131,7 +131,12 @@ fn library() -> Result<i32> {
 pub fn probe() -> Result<Probe> {
     let cuda_version = library()?;
     // SAFETY: the library was checked; flags must be 0.
-    check("cuInit", unsafe { sys::cuInit(0) })?;
+    let initialised = unsafe { sys::cuInit(0) };
+    if initialised == sys::CUresult::CUDA_ERROR_NO_DEVICE {
+        let gpus = Vec::new();
+        return Ok(Probe { cuda_version, gpus });
+    }
+    check("cuInit", initialised)?;
     let mut count = 0;
     // SAFETY: the pointer is valid for one i32.
     check("cuDeviceGetCount", unsafe {

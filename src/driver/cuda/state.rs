@@ -1,5 +1,6 @@
-//! What a context holds: modules, functions, events and sequences by number, and how an image becomes a module.
+//! What a context holds: memory, and modules, functions, events and sequences by number; how an image becomes a module.
 
+use std::collections::BTreeSet;
 use std::ffi::{CString, c_void};
 
 use cudarc::driver::sys;
@@ -17,6 +18,7 @@ const LOG_BYTES: usize = 8 << 10;
 /// Handles by number.
 #[derive(Debug, Default)]
 pub(super) struct Handles {
+    memory: BTreeSet<u64>,
     modules: Vec<sys::CUmodule>,
     functions: Vec<sys::CUfunction>,
     events: Vec<sys::CUevent>,
@@ -31,6 +33,19 @@ fn unknown(what: &'static str, value: u32) -> DriverError {
 }
 
 impl Handles {
+    pub(super) fn add_memory(&mut self, address: u64) {
+        self.memory.insert(address);
+    }
+
+    /// The allocation at an address is about to be given back.
+    pub(super) fn take_memory(&mut self, address: u64) -> Result<()> {
+        let ours = self.memory.remove(&address);
+        ours.then_some(()).ok_or(DriverError::Unknown {
+            what: "address",
+            value: address,
+        })
+    }
+
     pub(super) fn add_module(&mut self, module: sys::CUmodule) -> ModuleId {
         self.modules.push(module);
         ModuleId(self.modules.len() as u32 - 1)
@@ -92,6 +107,9 @@ impl Handles {
             }
             for module in self.modules.drain(..) {
                 sys::cuModuleUnload(module);
+            }
+            for address in std::mem::take(&mut self.memory) {
+                sys::cuMemFree_v2(address);
             }
         }
     }
