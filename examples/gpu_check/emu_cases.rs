@@ -1,0 +1,45 @@
+//! The emulator's pass cases: bit for bit, or within the bound that a case states.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Result;
+use super::devices::Devices;
+use super::part::Part;
+use super::ptx_case::PtxCase;
+
+/// Every case of a folder.
+pub fn run(devices: &Devices, folder: &Path) -> Result<Part> {
+    let mut part = Part::new("pass cases of the emulator");
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let paths = entries.map(|entry| Ok(entry?.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<std::io::Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|e| e == "ptx"));
+    paths.sort();
+    let mut lost = false;
+    for path in paths {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if lost {
+            part.count(&name, Err("the device was lost before it".to_string()));
+            continue;
+        }
+        let case = PtxCase::parse(&name, &fs::read_to_string(&path)?)?;
+        let Some(driver) = devices.running(case.target) else {
+            part.skip(format!("this card is older than {}", case.target));
+            continue;
+        };
+        if let Some(only) = case.only.filter(|only| !devices.is_generation(*only)) {
+            part.skip(format!("bits of {only} alone, and this card is another"));
+            continue;
+        }
+        let expect = fs::read_to_string(path.with_extension("expect"))?;
+        let outcome = case.run(driver).map_err(|error| error.to_string());
+        lost = outcome.is_err() && !Devices::alive(driver);
+        part.count(&name, outcome.and_then(|out| case.compare(&out, &expect)));
+    }
+    if part.done + part.failures.len() == 0 {
+        let folder = folder.display();
+        part.failures.push(format!("{folder}: no case ran"));
+    }
+    Ok(part)
+}

@@ -1,0 +1,142 @@
+//! Checks a GPU against everything that the emulator promises: pass cases bit for bit, every kernel case against its
+//! reference, kernel times beside a copy measured in the same run, compute-sanitizer's verdicts beside the emulator's.
+//!
+//! `tools/gpu_check` builds it into a folder that runs without Rust. `--driver emulator` goes the same way without a GPU.
+
+#[allow(
+    clippy::expect_used,
+    reason = "shared with tests, which fail by panicking: the PTX is our own"
+)]
+#[path = "../../tests/support/defects/mod.rs"]
+mod defects;
+#[path = "../../tests/support/gpu_bench/mod.rs"]
+mod gpu_bench;
+#[path = "../../tests/support/gpu_cases/mod.rs"]
+mod gpu_cases;
+#[path = "../../tests/support/ptx_case.rs"]
+mod ptx_case;
+
+mod bench;
+mod devices;
+mod emu_cases;
+mod kernel_cases;
+mod part;
+mod sanitizer;
+mod seeded;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+
+use devices::Devices;
+use part::Part;
+
+/// What the program may fail with before any check has run.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Checks a GPU against what the emulator promises
+#[derive(Parser, Debug)]
+#[command(name = "gpu_check", max_term_width = 100)]
+pub struct Cli {
+    /// What runs the kernels
+    #[arg(long, value_enum, default_value_t = DriverName::Cuda)]
+    driver: DriverName,
+    /// Run this part alone (repeatable)
+    #[arg(long, value_enum)]
+    only: Vec<PartName>,
+    /// The folder of pass cases
+    #[arg(long, value_name = "DIR", default_value = "tests/emu_pass")]
+    cases: PathBuf,
+    /// Write every figure to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The commit that was built, for the JSON file
+    #[arg(long, default_value = "unknown")]
+    commit: String,
+    /// The date, for the JSON file
+    #[arg(long, default_value = "unknown")]
+    date: String,
+    /// Fewer cases and repetitions, and small shapes
+    #[arg(long)]
+    quick: bool,
+    /// Run the cases of one seeded defect; the exit code says what became of it
+    #[arg(long, hide = true, value_name = "KERNEL/KIND/LINE")]
+    defect: Option<String>,
+}
+
+/// What runs the kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DriverName {
+    Cuda,
+    Emulator,
+}
+
+/// A part of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PartName {
+    Cases,
+    Kernels,
+    Bench,
+    Sanitizer,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.defect {
+        Some(name) => Devices::open(cli.driver).and_then(|d| seeded::child(&d, name)),
+        None => run(&cli).map(|passed| if passed { 0 } else { 1 }),
+    };
+    done.map_or_else(
+        |error| {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        },
+        ExitCode::from,
+    )
+}
+
+/// Every part that is wanted; whether all of it passed.
+fn run(cli: &Cli) -> Result<bool> {
+    let devices = Devices::open(cli.driver)?;
+    let wants = |part| cli.only.is_empty() || cli.only.contains(&part);
+    let mut parts: Vec<Part> = Vec::new();
+    if wants(PartName::Cases) {
+        parts.push(emu_cases::run(&devices, &cli.cases)?);
+    }
+    if wants(PartName::Kernels) {
+        parts.extend(kernel_cases::run(&devices, cli.quick)?);
+    }
+    if wants(PartName::Bench) {
+        parts.extend(bench::run(&devices, cli.quick)?);
+    }
+    if wants(PartName::Sanitizer) {
+        parts.push(sanitizer::tools(cli)?);
+        parts.push(seeded::run(&devices, cli)?);
+    }
+    for part in &parts {
+        print!("{}", part.text());
+    }
+    let passed = !parts.is_empty() && parts.iter().all(Part::passed);
+    println!(
+        "{}",
+        if passed {
+            "gpu_check: passed"
+        } else {
+            "gpu_check: FAILED"
+        }
+    );
+    if let Some(path) = &cli.json {
+        let report = json!({
+            "date": cli.date,
+            "commit": cli.commit,
+            "quick": cli.quick,
+            "device": devices.json(),
+            "passed": passed,
+            "parts": parts.iter().map(Part::json).collect::<Vec<_>>(),
+        });
+        std::fs::write(path, format!("{report:#}\n"))?;
+    }
+    Ok(passed)
+}
