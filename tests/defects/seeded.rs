@@ -1,0 +1,100 @@
+//! The run over the kernels of one target.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use qwarp::backend::gpu::kernels::{self, IMAGES};
+use qwarp::driver::Target;
+
+use crate::defects::{self, Mutant};
+use crate::survivors::explained;
+use crate::table::table;
+use crate::verdict::{CasesByKernel, Verdict};
+
+/// Defects of each kind in each kernel.
+const EACH: usize = 2;
+/// The text that is changed: it has every kernel.
+const TARGET: Target = Target::Sm80;
+
+/// The defects that are run, each with the image that it is planted in.
+fn chosen() -> Vec<(&'static str, Mutant)> {
+    let images = IMAGES.iter().filter(|image| image.target == TARGET);
+    let of = |image: &qwarp::driver::Image<'static>| {
+        let name = image.name;
+        let mutants = defects::spread(defects::all(image.ptx), EACH);
+        mutants.into_iter().map(move |mutant| (name, mutant))
+    };
+    images.flat_map(of).collect()
+}
+
+/// Runs every defect, on as many threads as the machine has cores.
+fn verdicts(cases: &CasesByKernel, chosen: &[(&'static str, Mutant)]) -> Vec<(Mutant, Verdict)> {
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(Vec::new());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((image, mutant)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let verdict = cases.verdict(TARGET, image, mutant);
+                    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                    found.push((mutant.clone(), verdict));
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap();
+    found.sort_by_key(|(mutant, _)| mutant.name());
+    found
+}
+
+#[test]
+fn seeded_defects_are_caught() {
+    if let Some(missing) = kernels::missing() {
+        let required = std::env::var_os("REQUIRE_PTX").is_some_and(|value| value == "1");
+        assert!(!required, "{missing}");
+        eprintln!("skipped: {missing}");
+        return;
+    }
+    let cases = CasesByKernel::new(TARGET);
+    cases.assert_clean(TARGET);
+    let chosen = chosen();
+    let mutated: BTreeSet<&str> = chosen.iter().map(|(_, m)| m.kernel.as_str()).collect();
+    assert_eq!(
+        mutated,
+        cases.kernels().collect(),
+        "a kernel without defects or cases"
+    );
+    let verdicts = verdicts(&cases, &chosen);
+    let (total, table) = table(&verdicts);
+    println!("{table}");
+    let explained = explained();
+    let mut survivors = BTreeSet::new();
+    for (mutant, verdict) in &verdicts {
+        match verdict {
+            Verdict::Refused(why) => println!("refused: {}: {why}", mutant.name()),
+            Verdict::Survived => {
+                let name = mutant.name();
+                let reason = explained.get(&name).map_or("UNEXPLAINED", String::as_str);
+                println!(
+                    "survived: {name}: `{}` -> `{}`: {reason}",
+                    mutant.before, mutant.after
+                );
+                survivors.insert(name);
+            }
+            _ => {}
+        }
+    }
+    assert!(total.defects() >= 120, "{} defects", total.defects());
+    assert!(
+        total.caught() >= 0.95,
+        "{:.1} % caught",
+        total.caught() * 100.0
+    );
+    let known: BTreeSet<String> = explained.into_keys().collect();
+    assert_eq!(
+        survivors, known,
+        "survivors (left) and their explanations (right)"
+    );
+}

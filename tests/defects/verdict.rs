@@ -1,0 +1,124 @@
+//! What becomes of one defect: the cases of its kernel, smallest first, until one catches it.
+
+use std::collections::BTreeMap;
+
+use qwarp::backend::gpu::kernels::Kernels;
+use qwarp::driver::{Driver, DriverError, Target};
+use qwarp::emu::{EmuOptions, Emulator};
+
+use crate::defects::Mutant;
+use crate::gpu_cases::{self, Case, Device, Failure};
+
+/// Larger cases take longer and show nothing that smaller ones do not: every loop of a kernel goes round in these.
+const LARGEST_FLOOR_BYTES: usize = 80 << 10;
+
+/// How a defect ended.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// A check of the emulator reported it: the kind of the report.
+    Check(&'static str),
+    /// An output was wrong.
+    Result,
+    /// The module was refused, so no kernel was ever wrong.
+    Refused(String),
+    /// No case noticed.
+    Survived,
+}
+
+/// Cases by the kernel that they launch, smallest first.
+pub struct CasesByKernel {
+    cases: Vec<Box<dyn Case>>,
+    by_kernel: BTreeMap<&'static str, Vec<usize>>,
+}
+
+/// Warp instructions of one CTA, many times what a small case takes: a loop without end is found at once.
+const BUDGET: u64 = 1 << 18;
+
+fn emulator(target: Target) -> Emulator {
+    let options = EmuOptions {
+        target,
+        host_threads: 1,
+        checks: true,
+        counters: false,
+    };
+    Emulator::new(options).with_budget(BUDGET)
+}
+
+impl CasesByKernel {
+    /// The cases that run on `target` and are small.
+    pub fn new(target: Target) -> CasesByKernel {
+        let driver = emulator(target);
+        let kernels = Kernels::load(&driver).unwrap();
+        let mut sized = Vec::new();
+        for case in gpu_cases::all() {
+            if !case.runs_on(target) {
+                continue;
+            }
+            let device = Device::new(&driver, &kernels);
+            let work = case.prepare(&device).unwrap();
+            let entries: Vec<&'static str> = work
+                .launches
+                .iter()
+                .map(|launch| kernels.entry(launch.function).unwrap().name)
+                .collect();
+            if work.floor_bytes <= LARGEST_FLOOR_BYTES {
+                sized.push((work.floor_bytes, entries, case));
+            }
+        }
+        sized.sort_by_key(|(bytes, _, _)| *bytes);
+        let mut by_kernel: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (i, (_, entries, _)) in sized.iter().enumerate() {
+            for entry in entries {
+                by_kernel.entry(*entry).or_default().push(i);
+            }
+        }
+        CasesByKernel {
+            cases: sized.into_iter().map(|(_, _, case)| case).collect(),
+            by_kernel,
+        }
+    }
+
+    /// The kernels that have cases.
+    pub fn kernels(&self) -> impl Iterator<Item = &'static str> {
+        self.by_kernel.keys().copied()
+    }
+
+    /// Cases of a kernel, smallest first.
+    fn of(&self, kernel: &str) -> impl Iterator<Item = &dyn Case> {
+        let indices = self.by_kernel.get(kernel).map_or(&[][..], Vec::as_slice);
+        indices.iter().map(|i| self.cases[*i].as_ref())
+    }
+
+    /// Runs every case of the kernels as they are: what is caught below is the defect's doing.
+    pub fn assert_clean(&self, target: Target) {
+        let driver = emulator(target);
+        let kernels = Kernels::load(&driver).unwrap();
+        for case in &self.cases {
+            let ran = gpu_cases::run(case.as_ref(), &driver, &kernels);
+            ran.unwrap_or_else(|failure| panic!("{}: {failure}", case.name()));
+        }
+    }
+
+    /// Plants a defect into the image that holds its kernel and runs the kernel's cases.
+    pub fn verdict(&self, target: Target, image: &str, mutant: &Mutant) -> Verdict {
+        let driver = emulator(target);
+        let replace = |candidate: &qwarp::driver::Image<'static>| {
+            (candidate.name == image).then(|| mutant.plant(candidate.ptx))
+        };
+        let kernels = match Kernels::load_with(&driver, &replace) {
+            Ok(kernels) => kernels,
+            Err(error) => return Verdict::Refused(error.to_string()),
+        };
+        for case in self.of(&mutant.kernel) {
+            match gpu_cases::run(case, &driver, &kernels) {
+                Ok(_) => {}
+                Err(Failure::Wrong(_)) => return Verdict::Result,
+                Err(Failure::Driver(DriverError::Finding(report))) => {
+                    return Verdict::Check(report.kind.name());
+                }
+                Err(Failure::Driver(other)) => return Verdict::Refused(other.to_string()),
+            }
+        }
+        Verdict::Survived
+    }
+}

@@ -1,0 +1,112 @@
+//! A place in PTX text where a defect can be planted: one instruction that has its line to itself.
+
+use std::collections::HashMap;
+
+use qwarp::emu::ptx::{Entry, Instruction, Operand};
+
+/// An instruction and what a mutator has to know of its surroundings.
+pub struct Site<'a> {
+    pub instruction: &'a Instruction,
+    /// The instruction's text in pieces.
+    pub statement: Statement,
+    /// Registers that only one instruction writes, a `mov` of an integer.
+    pub constants: &'a HashMap<String, u64>,
+    /// A predicate that an instruction before this one wrote.
+    pub predicate: Option<String>,
+}
+
+/// The text of an instruction in pieces, ready to be changed and put together again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// `@%p1` or `@!%p1`.
+    pub guard: Option<String>,
+    pub opcode: String,
+    pub operands: Vec<String>,
+}
+
+impl Statement {
+    /// Takes a text such as `@%p1 st.global.u32 [%rd1], %r2` apart.
+    pub fn new(text: &str) -> Statement {
+        let (guard, rest) = match text.split_once(' ') {
+            Some((guard, rest)) if guard.starts_with('@') => (Some(guard.to_string()), rest),
+            _ => (None, text),
+        };
+        let (opcode, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let mut depth = 0;
+        let mut operands = vec![String::new()];
+        for c in rest.chars() {
+            match c {
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth -= 1,
+                _ => {}
+            }
+            match operands.last_mut() {
+                Some(last) if c != ',' || depth > 0 => last.push(c),
+                _ => operands.push(String::new()),
+            }
+        }
+        let trimmed = operands.iter().map(|o| o.trim().to_string());
+        Statement {
+            guard,
+            opcode: opcode.to_string(),
+            operands: trimmed.filter(|o| !o.is_empty()).collect(),
+        }
+    }
+
+    /// The text again.
+    pub fn text(&self) -> String {
+        let guard = self.guard.iter().map(|guard| format!("{guard} "));
+        let operands = self.operands.join(", ");
+        format!("{}{} {operands};", guard.collect::<String>(), self.opcode)
+    }
+}
+
+/// Every site of an entry. `lines` is the whole text by lines.
+pub fn sites<'a>(
+    entry: &'a Entry,
+    lines: &[&str],
+    constants: &'a HashMap<String, u64>,
+) -> Vec<Site<'a>> {
+    let mut predicate = None;
+    let mut sites = Vec::new();
+    for instruction in &entry.body {
+        let line = lines.get(instruction.line as usize - 1).unwrap_or(&"");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words.join(" ") == format!("{};", instruction.text) {
+            sites.push(Site {
+                instruction,
+                statement: Statement::new(&instruction.text),
+                constants,
+                predicate: predicate.clone(),
+            });
+        }
+        // A name with `#` belongs to a scope of inline assembly and is known only there.
+        if let ("setp", Some(Operand::Name(name))) =
+            (instruction.parts[0].as_str(), instruction.operands.first())
+            && !name.contains('#')
+        {
+            predicate = Some(name.clone());
+        }
+    }
+    sites
+}
+
+/// Registers that only one instruction of the entry writes, a `mov` of an integer.
+pub fn constants(entry: &Entry) -> HashMap<String, u64> {
+    let mut writes: HashMap<&str, Vec<&Instruction>> = HashMap::new();
+    for instruction in &entry.body {
+        if let Some(Operand::Name(name)) = instruction.operands.first() {
+            writes.entry(name).or_default().push(instruction);
+        }
+    }
+    let mut found = HashMap::new();
+    for (name, writers) in writes {
+        if let [writer] = writers[..]
+            && let ("mov", Some(Operand::Integer(value))) =
+                (writer.parts[0].as_str(), writer.operands.get(1))
+        {
+            found.insert(name.to_string(), *value);
+        }
+    }
+    found
+}
