@@ -49,7 +49,7 @@ impl Devices {
 
     /// What runs code of this target, if anything does.
     pub fn running(&self, target: Target) -> Option<&dyn Driver> {
-        let runs = |driver: &&Box<dyn Driver>| {
+        let runs = |driver: &&dyn Driver| {
             let (major, minor) = driver.facts().compute_capability;
             let number = major * 10 + minor;
             match self.hardware {
@@ -57,7 +57,7 @@ impl Devices {
                 false => driver.facts().target == target,
             }
         };
-        self.drivers.iter().find(runs).map(Box::as_ref)
+        self.drivers.iter().map(Box::as_ref).find(runs)
     }
 
     /// Whether tensor cores of this very generation are here.

@@ -1,6 +1,6 @@
 //! A case of `tests/emu_pass` or `tests/emu_fail`: a PTX file whose `//!` lines say what to launch. It runs on any driver,
 //! so the same files are held against the emulator and against hardware.
-#![allow(dead_code, reason = "each program uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each program uses its own part")]
 
 #[path = "ptx_case/bound.rs"]
 mod bound;

@@ -42,6 +42,7 @@ struct Progress {
 #[derive(Default)]
 struct Worked {
     lane_instructions: u64,
+    #[expect(clippy::vec_box, reason = "findings arrive boxed, few and large")]
     faults: Vec<Box<Fault>>,
     clocks: Option<Clocks>,
     /// Shards and their shadows of global memory.

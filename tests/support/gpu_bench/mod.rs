@@ -1,6 +1,6 @@
 //! Kernel benchmarks: each kernel at decode and prefill sizes of the real models, timed by events, beside a copy measured in
 //! the same run. One table feeds `benches/kernels.rs` and the run on a GPU machine.
-#![allow(dead_code, reason = "each program uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each program uses its own part")]
 
 mod buffers;
 mod copy;

@@ -2,7 +2,7 @@
 //! feeds the tests on the emulator, the seeded defects, and the run on hardware.
 //!
 //! Launches are made by the code that ships; nothing here chooses a grid.
-#![allow(dead_code, reason = "each program uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each program uses its own part")]
 
 #[path = "../bound.rs"]
 mod bound;

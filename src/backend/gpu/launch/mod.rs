@@ -12,8 +12,26 @@ mod rms_norm;
 mod rope_append;
 mod silu_mul;
 
+use half::{bf16, f16};
+
+use crate::DType;
+
 pub use argmax::{Argmax, NO_TOKEN};
 pub use embed::{Embed, EmbedType};
 pub use rms_norm::{AddRmsNorm, RmsNorm, RmsNormType};
 pub use rope_append::{BiasRopeAppend, RopeAppend, RopeType};
 pub use silu_mul::{SiluMul, SiluMulType};
+
+/// A type of matrix inputs and of the cache: the kernels of every op exist for it.
+pub trait MatrixType: EmbedType + RmsNormType + RopeType + SiluMulType {
+    /// The type.
+    const DTYPE: DType;
+}
+
+impl MatrixType for f16 {
+    const DTYPE: DType = DType::F16;
+}
+
+impl MatrixType for bf16 {
+    const DTYPE: DType = DType::Bf16;
+}

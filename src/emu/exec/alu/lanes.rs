@@ -68,14 +68,14 @@ macro_rules! element {
 
             #[inline(always)]
             fn get(row: &$row, lane: usize) -> $ty {
-                let from: fn($bits) -> $ty = $from;
-                from(row.0[lane])
+                const FROM: fn($bits) -> $ty = $from;
+                FROM(row.0[lane])
             }
 
             #[inline(always)]
             fn put(row: &mut $row, lane: usize, value: $ty) {
-                let to: fn($ty) -> $bits = $to;
-                row.0[lane] = to(value);
+                const TO: fn($ty) -> $bits = $to;
+                row.0[lane] = TO(value);
             }
 
             #[inline(always)]

@@ -86,7 +86,7 @@ fn fetch(cx: &mut Context<'_>, to: &Lanes<'_>, from: Lanes<'_>) -> Checked<()> {
                 let value = window.words.word(source / 4 + word);
                 cx.shared.set_word(dest / 4 + word, value);
             }
-            if count % 4 != 0 {
+            if !count.is_multiple_of(4) {
                 let mut rest = [0; 4];
                 let (whole, rest) = (count & !3, &mut rest[..count % 4]);
                 read(window.words, source + whole, rest);

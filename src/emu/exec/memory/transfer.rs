@@ -131,7 +131,10 @@ fn gather<W: Words, const BYTES: usize>(
             }
         }
         Pattern::Run(first)
-            if lanes.mask == u32::MAX && BYTES == 2 && count == 1 && (first - base) % 4 == 0 =>
+            if lanes.mask == u32::MAX
+                && BYTES == 2
+                && count == 1
+                && (first - base).is_multiple_of(4) =>
         {
             let part = words.part((first - base) as usize / 4, LANES / 2);
             for pair in 0..LANES / 2 {
@@ -212,7 +215,10 @@ fn store_narrow<W: WordsMut, const BYTES: usize>(
             }
         }
         Pattern::Run(first)
-            if lanes.mask == u32::MAX && BYTES == 2 && count == 1 && (first - base) % 4 == 0 =>
+            if lanes.mask == u32::MAX
+                && BYTES == 2
+                && count == 1
+                && (first - base).is_multiple_of(4) =>
         {
             let part = words.part((first - base) as usize / 4, LANES / 2);
             let row = rows.get(values[0]);
