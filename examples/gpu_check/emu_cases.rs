@@ -12,7 +12,7 @@ use super::ptx_case::PtxCase;
 pub fn run(devices: &Devices, folder: &Path) -> Result<Part> {
     let mut part = Part::new("pass cases of the emulator");
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let paths = entries.map(|entry| Ok(entry?.path()));
+    let paths = entries.map(|entry| -> std::io::Result<PathBuf> { Ok(entry?.path()) });
     let mut paths: Vec<PathBuf> = paths.collect::<std::io::Result<_>>()?;
     paths.retain(|path| path.extension().is_some_and(|e| e == "ptx"));
     paths.sort();

@@ -11,6 +11,8 @@ pub const TOOLS: [&str; 4] = ["memcheck", "racecheck", "initcheck", "synccheck"]
 const PROGRAMS: [&str; 2] = ["compute-sanitizer", "/usr/local/cuda/bin/compute-sanitizer"];
 /// What it ends with when it found something; the program's own codes are smaller.
 pub const FOUND: i32 = 86;
+/// How long a tool may take: racecheck runs every kernel case many times slower.
+const TOOL_SECONDS: u32 = 1200;
 /// Lines of its output that a failure shows.
 const SHOWN: usize = 12;
 
@@ -23,9 +25,16 @@ pub fn program() -> Option<&'static str> {
     PROGRAMS.into_iter().find(runs)
 }
 
+/// A command that is ended with its children after so many seconds: a defect may make a kernel that never does.
+pub fn within(seconds: u32, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", &seconds.to_string()]).arg(program);
+    command
+}
+
 /// This program with `arguments`, under a tool.
 pub fn under(program: &str, tool: &str, arguments: &[&str]) -> Result<Output> {
-    let mut command = Command::new(program);
+    let mut command = within(TOOL_SECONDS, program);
     command.args(["--tool", tool, "--error-exitcode", &FOUND.to_string()]);
     command.arg(std::env::current_exe()?).args(arguments);
     Ok(command.output()?)

@@ -3,7 +3,6 @@
 //! A defect may take the GPU's context with it, so on hardware each runs in a process of its own.
 
 use std::fmt::Write;
-use std::process::Command;
 
 use qwarp::backend::gpu::kernels::{IMAGES, Kernels};
 use qwarp::driver::{Driver, DriverError, Image, Target};
@@ -13,9 +12,11 @@ use super::defects::{self, Mutant};
 use super::devices::{Devices, emulator};
 use super::gpu_cases::{self, Failure};
 use super::part::Part;
-use super::sanitizer::{FOUND, TOOLS, absent, program, under};
+use super::sanitizer::{FOUND, TOOLS, absent, program, under, within};
 use super::{Cli, Result, kernel_cases};
 
+/// How long a defect may run by itself.
+const PLAIN_SECONDS: u32 = 60;
 /// How many are planted.
 const DEFECTS: usize = 20;
 
@@ -139,7 +140,7 @@ pub fn run(devices: &Devices, cli: &Cli) -> Result<Part> {
         let emulated = verdict(&emulator(target), &image, &mutant);
         let plain = match devices.hardware {
             true => {
-                let mut command = Command::new(std::env::current_exe()?);
+                let mut command = within(PLAIN_SECONDS, std::env::current_exe()?);
                 let code = command.args(["--defect", &name]).output()?.status.code();
                 Verdict::from_exit_code(code).map(Verdict::name)
             }
@@ -158,7 +159,7 @@ pub fn run(devices: &Devices, cli: &Cli) -> Result<Part> {
             None if by_check != found.is_empty() => "yes",
             None => "no",
         };
-        let (shown, tools) = (plain.unwrap_or("crashed"), found.join(" "));
+        let (shown, tools) = (plain.unwrap_or("crash or hang"), found.join(" "));
         let _ = writeln!(
             part.table,
             "{name:<44} {:<20} {shown:<14} {tools:<20} {agree}",
