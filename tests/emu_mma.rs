@@ -13,7 +13,8 @@ use std::path::Path;
 
 use qwarp::driver::Target;
 use qwarp::emu::Row;
-use qwarp::emu::exec::mma::{MmaForm, mma};
+use qwarp::emu::exec::mma::mma;
+use qwarp::emu::op::MmaForm;
 use qwarp::emu::ptx::Type;
 use safetensors::{Dtype, SafeTensors};
 

@@ -71,6 +71,8 @@ fn unsafe_stands_only_where_it_may() {
         "src/backend/cpu/mod.rs",
         "src/backend/cpu/pool.rs",
         "src/driver/cuda/",
+        // The choice between the two compilations of lane arithmetic.
+        "src/emu/exec/alu/dispatch.rs",
         // A counting allocator cannot be written without it.
         "examples/",
         // Calls the cache as the executor does.
@@ -136,6 +138,38 @@ fn arrows_point_down() {
                 "crate::graph",
                 "crate::model",
             ],
+        ),
+        (
+            "src/driver/",
+            &[
+                "crate::backend",
+                "crate::graph",
+                "crate::model",
+                "crate::engine",
+            ],
+        ),
+        (
+            "src/emu/",
+            &[
+                "crate::backend",
+                "crate::graph",
+                "crate::model",
+                "crate::engine",
+                "crate::DType",
+            ],
+        ),
+        (
+            "src/emu/ptx/",
+            &["crate::emu::op", "crate::emu::program", "crate::emu::exec"],
+        ),
+        ("src/emu/op/", &["crate::emu::program", "crate::emu::exec"]),
+        (
+            "src/emu/program/",
+            &["crate::emu::exec", "crate::emu::check"],
+        ),
+        (
+            "src/emu/check/",
+            &["crate::emu::exec", "crate::emu::program"],
         ),
         (
             "src/engine/scheduler.rs",

@@ -5,9 +5,9 @@ use super::barrier::Barrier;
 use super::context::{Context, list};
 use super::fault::Checked;
 use super::memory::clock_scope;
-use super::mma::{MmaForm, mma};
+use super::mma::mma;
 use super::poison;
-use crate::emu::op::{BarrierKind, Op, ReduceMode, ShuffleMode, SyncOp, VoteMode};
+use crate::emu::op::{BarrierKind, MmaForm, Op, ReduceMode, ShuffleMode, SyncOp, VoteMode};
 use crate::emu::program::Inst;
 use crate::emu::rows::{LANES, Row};
 

@@ -2,6 +2,7 @@
 
 mod alu;
 mod memory;
+mod mma_form;
 mod number;
 mod sync;
 
@@ -10,6 +11,7 @@ pub use alu::{
     HalfClamp, IntOp, LogicOp, Number, Packing, PermuteMode, PredicateOp, SetResult, TestOp,
 };
 pub use memory::{AtomicFunction, CopySize, MemoryOp, Order, Scope, Span, Widen};
+pub use mma_form::{MmaForm, Shape};
 pub use number::{Float, Half, Int, Rounding, Width};
 pub use sync::{BarrierKind, ReduceMode, ShuffleMode, SyncOp, VoteMode};
 

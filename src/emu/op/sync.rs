@@ -1,7 +1,7 @@
 //! What threads do together: barriers, fences, shuffles, votes, tensor-core products.
 
+use super::MmaForm;
 use super::memory::Scope;
-use crate::emu::exec::mma::MmaForm;
 
 /// What a barrier does once the threads are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,13 +18,18 @@ pub const NAN64: u64 = 0xfff8_0000_0000_0000;
 /// A NaN's one form.
 #[inline(always)]
 pub fn canonical(x: f32) -> f32 {
-    if x.is_nan() { f32::from_bits(NAN32) } else { x }
+    // On bits: as a comparison of floats the compiler may drop it, since to it all NaNs are one.
+    let bits = x.to_bits();
+    let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
+    f32::from_bits(if is_nan { NAN32 } else { bits })
 }
 
 /// A NaN's one form.
 #[inline(always)]
 pub fn canonical64(x: f64) -> f64 {
-    if x.is_nan() { f64::from_bits(NAN64) } else { x }
+    let bits = x.to_bits();
+    let is_nan = bits & !(1 << 63) > 0x7ff0_0000_0000_0000;
+    f64::from_bits(if is_nan { NAN64 } else { bits })
 }
 
 /// Zero of the same sign for a subnormal, if `ftz`.

@@ -49,11 +49,13 @@ fn flush(x: f32, ftz: bool) -> f32 {
 /// To f32, to nearest; a NaN becomes the canonical one.
 #[inline(always)]
 fn finish(y: f64, ftz: bool) -> f32 {
-    if y.is_nan() {
-        NAN
-    } else {
-        flush(y as f32, ftz)
-    }
+    // On bits: as a comparison of floats the compiler may drop it, since to it all NaNs are one.
+    let bits = (y as f32).to_bits();
+    let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
+    flush(
+        f32::from_bits(if is_nan { NAN.to_bits() } else { bits }),
+        ftz,
+    )
 }
 
 /// `ex2.approx`: 2 to the x.

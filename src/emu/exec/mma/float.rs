@@ -9,12 +9,12 @@
 
 use std::ops::Range;
 
-use super::MmaForm;
 use super::factor::{Factors, K, a_factors, b_factors, f16_value};
 use super::fragment::{M, N, c_halves, c_words, d_from_halves, d_from_words};
 use super::round::{to_f16_nearest, to_f32_towards_zero, truncate};
 use crate::driver::Target;
 use crate::emu::Row;
+use crate::emu::op::MmaForm;
 use crate::emu::ptx::Type;
 
 /// How a generation adds.

@@ -1,8 +1,8 @@
 //! Products of bytes: exact sums, wrapped or clamped to 32 bits at the end.
 
-use super::MmaForm;
 use super::fragment::{M, N, WORDS, a_words, b_words, c_words, d_from_words};
 use crate::emu::Row;
+use crate::emu::op::MmaForm;
 use crate::emu::ptx::Type;
 
 /// Bytes along k of the longest form.

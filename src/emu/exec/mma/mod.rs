@@ -5,13 +5,12 @@
 
 mod factor;
 mod float;
-mod form;
 mod fragment;
 mod integer;
 mod ldmatrix;
 mod round;
 
-pub use form::{MmaForm, Shape};
+use crate::emu::op::MmaForm;
 pub use ldmatrix::ldmatrix;
 
 use crate::driver::Target;

@@ -1,6 +1,6 @@
 //! Decoding of `mma`.
 
-use crate::emu::exec::mma::MmaForm;
+use crate::emu::op::MmaForm;
 use crate::emu::op::{Op, SyncOp};
 use crate::emu::program::error::DecodeError;
 use crate::emu::program::parts::operands;
