@@ -63,33 +63,46 @@ fn teams(cx: &mut Context<'_>, inst: &Inst, f: impl Fn(&mut Context<'_>, &Inst, 
     }
 }
 
-/// The lane that each lane reads from, and whether it is within its segment.
-pub fn shuffle_sources(cx: &Context<'_>, inst: &Inst, mode: ShuffleMode) -> ([u8; LANES], u32) {
+/// The lane that each lane reads from, and the lanes for which it is within their segment.
+pub fn shuffle_sources(cx: &Context<'_>, inst: &Inst, mode: ShuffleMode) -> (Row, u32) {
     let b = cx.lanes.rows.get(cx.source(inst, 1));
     let c = cx.lanes.rows.get(cx.source(inst, 2));
-    let mut from = [0; LANES];
-    let mut inside = 0;
-    for lane in 0..LANES as u32 {
-        let at = lane as usize;
-        let (step, clamp, segment) = (b.0[at] & 31, c.0[at] & 31, (c.0[at] >> 8) & 31);
-        let low = lane & segment;
-        let limit = low | (clamp & !segment);
-        let (source, fits) = match mode {
-            ShuffleMode::Up => {
-                let source = lane.wrapping_sub(step);
-                (source, source as i32 >= limit as i32)
-            }
-            ShuffleMode::Down => (lane + step, lane + step <= limit),
-            ShuffleMode::Butterfly => (lane ^ step, lane ^ step <= limit),
-            ShuffleMode::Index => {
-                let source = low | (step & !segment);
-                (source, source <= limit)
-            }
-        };
-        from[at] = if fits { source & 31 } else { lane } as u8;
-        inside |= u32::from(fits) << lane;
+    match mode {
+        ShuffleMode::Up => sources(b, c, |lane, step, _, limit| {
+            let from = lane.wrapping_sub(step);
+            (from, from as i32 >= limit as i32)
+        }),
+        ShuffleMode::Down => sources(b, c, |lane, step, _, limit| {
+            (lane + step, lane + step <= limit)
+        }),
+        ShuffleMode::Butterfly => sources(b, c, |lane, step, _, limit| {
+            (lane ^ step, lane ^ step <= limit)
+        }),
+        ShuffleMode::Index => sources(b, c, |lane, step, segment, limit| {
+            let from = (lane & segment) | (step & !segment);
+            (from, from <= limit)
+        }),
     }
-    (from, inside)
+}
+
+/// Asks `f` for each lane's source and whether it fits, given the lane, the step, the segment mask and the last (for
+/// `.up` the first) lane of the segment. One loop without branches, so that it becomes vector code.
+#[inline(always)]
+fn sources(b: &Row, c: &Row, f: impl Fn(u32, u32, u32, u32) -> (u32, bool)) -> (Row, u32) {
+    let (mut from, mut inside) = (Row::splat(0), Row::splat(0));
+    for at in 0..LANES {
+        let lane = at as u32;
+        let (step, clamp, segment) = (b.0[at] & 31, c.0[at] & 31, (c.0[at] >> 8) & 31);
+        let limit = (lane & segment) | (clamp & !segment);
+        let (source, fits) = f(lane, step, segment, limit);
+        from.0[at] = if fits { source & 31 } else { lane };
+        inside.0[at] = u32::from(fits);
+    }
+    let lanes = inside.0.iter().enumerate();
+    (
+        from,
+        lanes.fold(0, |mask, (lane, fits)| mask | fits << lane),
+    )
 }
 
 fn shuffle(cx: &mut Context<'_>, inst: &Inst, mode: ShuffleMode) {
@@ -98,13 +111,13 @@ fn shuffle(cx: &mut Context<'_>, inst: &Inst, mode: ShuffleMode) {
     let values = cx.lanes.rows.get(inst.a);
     let mut row = Row::splat(0);
     for lane in 0..LANES {
-        row.0[lane] = values.0[usize::from(from[lane]) % LANES];
+        row.0[lane] = values.0[from.0[lane] as usize % LANES];
     }
     let mut nobody = 0;
     if mask != u32::MAX {
         // A lane that does not take part has no value to give; what is read of it is unwritten.
         for lane in 0..LANES {
-            let given = mask >> from[lane] & 1;
+            let given = mask >> from.0[lane] & 1;
             row.0[lane] &= given.wrapping_neg();
             nobody |= (1 - given) << lane;
         }

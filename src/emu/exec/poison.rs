@@ -170,7 +170,9 @@ fn together(cx: &mut Context<'_>, inst: &Inst, op: SyncOp, mask: u32) -> Checked
             }
             let values = cx.poison.of(inst.a, false) | !mask;
             let (from, _) = shuffle_sources(cx, inst, mode);
-            Ok((0..32).fold(0, |lanes, lane| lanes | (values >> from[lane] & 1) << lane))
+            Ok((0..32).fold(0, |lanes, lane| {
+                lanes | (values >> from.0[lane] & 1) << lane
+            }))
         }
         SyncOp::Mma(_) | SyncOp::Barrier(_) | SyncOp::WarpSync => {
             let used = sources(cx, inst, 0) & mask;

@@ -4,7 +4,7 @@ use super::address::{addresses, each_space};
 use super::bounds::{self, Verb};
 use super::observe::{self, Observed};
 use super::transfer;
-use crate::emu::check::Lanes;
+use crate::emu::check::{Lanes, Pattern};
 use crate::emu::exec::context::{Context, list};
 use crate::emu::exec::fault::Checked;
 use crate::emu::memory::Words;
@@ -20,6 +20,16 @@ pub fn execute(
     widen: Widen,
     order: Order,
 ) -> Checked<()> {
+    if let Some(address) = parameter(cx, inst, span) {
+        let load = Load { inst, span, widen };
+        let lanes = Lanes {
+            mask: cx.lanes.mask,
+            bytes: span.total(),
+            at: Pattern::Same(address),
+        };
+        load.run(cx, cx.grid.params.as_slice(), 0, &lanes);
+        return Ok(());
+    }
     let at = addresses(cx, inst.a, span.wide, inst.immediate);
     each_space(cx, span.space, span.total(), &at, |cx, space, lanes| {
         let load = Load { inst, span, widen };
@@ -56,6 +66,19 @@ pub fn execute(
             }
         }
     })
+}
+
+/// The place of a parameter that is named, as nearly every kernel does, and not computed; inside the parameters.
+#[inline(always)]
+fn parameter(cx: &Context<'_>, inst: &Inst, span: Span) -> Option<u64> {
+    if span.space != Space::Param || !inst.a.is_constant() || !span.wide {
+        return None;
+    }
+    let base = cx.lanes.rows.get_wide(inst.a).0[0];
+    let address = base.wrapping_add(inst.immediate as u64);
+    let end = address.checked_add(u64::from(span.total()))?;
+    let aligned = address.is_multiple_of(u64::from(span.total()));
+    (aligned && end <= u64::from(cx.grid.program.param_bytes)).then_some(address)
 }
 
 /// Addresses in the local memory of a warp: each lane's own part, one after the other.

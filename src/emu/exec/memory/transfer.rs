@@ -49,11 +49,42 @@ pub fn load<W: Words>(
     rows: &mut Rows<'_>,
     dests: &[Slot],
 ) {
+    if let (4, Widen::Zero, u32::MAX, Pattern::Run(first)) =
+        (span.bytes, widen, lanes.mask, lanes.at)
+    {
+        let first = (first - base) as usize / 4;
+        match dests {
+            [dest] => return load_run::<W, 1>(words, first, rows, &[*dest]),
+            [d, e] => return load_run::<W, 2>(words, first, rows, &[*d, *e]),
+            [d, e, f, g] => return load_run::<W, 4>(words, first, rows, &[*d, *e, *f, *g]),
+            _ => {}
+        }
+    }
     match span.bytes {
         8 => load_wide(words, base, lanes, rows, dests),
         4 => load_narrow::<W, 4>(words, base, lanes, widen, rows, dests),
         2 => load_narrow::<W, 2>(words, base, lanes, widen, rows, dests),
         _ => load_narrow::<W, 1>(words, base, lanes, widen, rows, dests),
+    }
+}
+
+/// `COUNT` words of each lane, all side by side: the common load.
+#[inline(never)]
+fn load_run<W: Words, const COUNT: usize>(
+    words: W,
+    first: usize,
+    rows: &mut Rows<'_>,
+    dests: &[Slot; COUNT],
+) {
+    let part = words.part(first, LANES * COUNT);
+    let mut found = [Row::splat(0); COUNT];
+    for lane in 0..LANES {
+        for element in 0..COUNT {
+            found[element].0[lane] = part.word(lane * COUNT + element);
+        }
+    }
+    for (dest, row) in dests.iter().zip(&found) {
+        rows.set(*dest, row, u32::MAX);
     }
 }
 
@@ -65,11 +96,20 @@ fn load_wide<W: Words>(
     dests: &[Slot],
 ) {
     for (element, dest) in dests.iter().enumerate() {
-        let mut row = WideRow::splat(0);
-        for lane in lanes.active() {
-            let offset = (lanes.address(lane) - base) as usize + 8 * element;
-            row.0[lane as usize % LANES] = fetch::<W, 8>(words, offset);
-        }
+        let row = match lanes.at {
+            Pattern::Same(address) => {
+                let offset = (address - base) as usize + 8 * element;
+                WideRow::splat(fetch::<W, 8>(words, offset))
+            }
+            _ => {
+                let mut row = WideRow::splat(0);
+                for lane in lanes.active() {
+                    let offset = (lanes.address(lane) - base) as usize + 8 * element;
+                    row.0[lane as usize % LANES] = fetch::<W, 8>(words, offset);
+                }
+                row
+            }
+        };
         rows.set_wide(*dest, &row, lanes.mask);
     }
 }
@@ -124,18 +164,7 @@ fn gather<W: Words, const BYTES: usize>(
 ) -> Row {
     let mut row = Row::splat(0);
     match lanes.at {
-        Pattern::Run(first) if lanes.mask == u32::MAX && BYTES == 4 => {
-            let part = words.part((first - base) as usize / 4, LANES * count);
-            for lane in 0..LANES {
-                row.0[lane] = part.word(lane * count + at / 4);
-            }
-        }
-        Pattern::Run(first)
-            if lanes.mask == u32::MAX
-                && BYTES == 2
-                && count == 1
-                && (first - base).is_multiple_of(4) =>
-        {
+        Pattern::Run(first) if lanes.mask == u32::MAX && is_pairs::<BYTES>(first - base, count) => {
             let part = words.part((first - base) as usize / 4, LANES / 2);
             for pair in 0..LANES / 2 {
                 let word = part.word(pair);
@@ -157,6 +186,12 @@ fn gather<W: Words, const BYTES: usize>(
     row
 }
 
+/// Whether a run of 16-bit elements, one a lane, fills whole words.
+#[inline(always)]
+fn is_pairs<const BYTES: usize>(offset: u64, count: usize) -> bool {
+    BYTES == 2 && count == 1 && offset.is_multiple_of(4)
+}
+
 /// Stores the elements of `lanes` from registers, in ascending order of lanes.
 #[inline(always)]
 pub fn store<W: WordsMut>(
@@ -168,6 +203,17 @@ pub fn store<W: WordsMut>(
     rows: &Rows<'_>,
     values: &[Slot],
 ) {
+    if let (4, false, u32::MAX, Pattern::Run(first)) =
+        (span.bytes, wide_values, lanes.mask, lanes.at)
+    {
+        let first = (first - base) as usize / 4;
+        match values {
+            [value] => return store_run::<W, 1>(words, first, rows, &[*value]),
+            [v, w] => return store_run::<W, 2>(words, first, rows, &[*v, *w]),
+            [v, w, x, y] => return store_run::<W, 4>(words, first, rows, &[*v, *w, *x, *y]),
+            _ => {}
+        }
+    }
     match (span.bytes, wide_values) {
         (8, _) => store_wide::<W, 8>(words, base, lanes, rows, values),
         (4, true) => store_wide::<W, 4>(words, base, lanes, rows, values),
@@ -176,6 +222,23 @@ pub fn store<W: WordsMut>(
         (4, false) => store_narrow::<W, 4>(words, base, lanes, rows, values),
         (2, false) => store_narrow::<W, 2>(words, base, lanes, rows, values),
         _ => store_narrow::<W, 1>(words, base, lanes, rows, values),
+    }
+}
+
+/// `COUNT` words of each lane, all side by side: the common store.
+#[inline(never)]
+fn store_run<W: WordsMut, const COUNT: usize>(
+    words: W,
+    first: usize,
+    rows: &Rows<'_>,
+    values: &[Slot; COUNT],
+) {
+    let part = words.part(first, LANES * COUNT);
+    let values = values.map(|value| rows.get(value));
+    for lane in 0..LANES {
+        for element in 0..COUNT {
+            part.set_word(lane * COUNT + element, values[element].0[lane]);
+        }
     }
 }
 
@@ -203,22 +266,9 @@ fn store_narrow<W: WordsMut, const BYTES: usize>(
     rows: &Rows<'_>,
     values: &[Slot],
 ) {
-    let count = values.len();
     match lanes.at {
-        Pattern::Run(first) if lanes.mask == u32::MAX && BYTES == 4 => {
-            let part = words.part((first - base) as usize / 4, LANES * count);
-            for (element, value) in values.iter().enumerate() {
-                let row = rows.get(*value);
-                for lane in 0..LANES {
-                    part.set_word(lane * count + element, row.0[lane]);
-                }
-            }
-        }
         Pattern::Run(first)
-            if lanes.mask == u32::MAX
-                && BYTES == 2
-                && count == 1
-                && (first - base).is_multiple_of(4) =>
+            if lanes.mask == u32::MAX && is_pairs::<BYTES>(first - base, values.len()) =>
         {
             let part = words.part((first - base) as usize / 4, LANES / 2);
             let row = rows.get(values[0]);
