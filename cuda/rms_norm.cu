@@ -18,8 +18,6 @@ __device__ float square_sum(float4 v, float sum) {
   return fmaf(v.w, v.w, fmaf(v.z, v.z, fmaf(v.y, v.y, fmaf(v.x, v.x, sum))));
 }
 
-__device__ float4 sum4(float4 a, float4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
-
 __device__ float4 scale4(float4 v, float scale, float4 weight) {
   return {v.x * scale * weight.x, v.y * scale * weight.y, v.z * scale * weight.z, v.w * scale * weight.w};
 }
@@ -57,7 +55,7 @@ __device__ void add_norm_row(float* x, const float* delta, const float* weight, 
   const size_t row = static_cast<size_t>(blockIdx.x) * n;
   const auto again = [&](uint32_t i) { return qwarp::load4(x + row, i, n); };
   const auto load = [&](uint32_t i) {
-    const float4 v = sum4(again(i), qwarp::load4(delta + row, i, n));
+    const float4 v = qwarp::sum4(again(i), qwarp::load4(delta + row, i, n));
     qwarp::store4(x + row, i, n, v);
     return v;
   };

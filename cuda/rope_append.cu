@@ -18,8 +18,6 @@ struct Shape {
   uint32_t q_heads, kv_heads, dim;
 };
 
-__device__ float4 sum4(float4 a, float4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
-
 // a * cos + b * sin.
 __device__ float4 turned(float4 a, float4 cos, float4 b, float4 sin) {
   return {a.x * cos.x + b.x * sin.x, a.y * cos.y + b.y * sin.y, a.z * cos.z + b.z * sin.z, a.w * cos.w + b.w * sin.w};
@@ -41,8 +39,8 @@ __device__ void rope_append(const float* qkv, const float* bias, const float* co
   float4 low = qwarp::load4(x, i, half), high = qwarp::load4(x + half, i, half);
   if (BIAS) {
     const float* b = bias + head * shape.dim;
-    low = sum4(low, qwarp::load4(b, i, half));
-    high = sum4(high, qwarp::load4(b + half, i, half));
+    low = qwarp::sum4(low, qwarp::load4(b, i, half));
+    high = qwarp::sum4(high, qwarp::load4(b + half, i, half));
   }
   if (head < shape.q_heads + shape.kv_heads) {
     const float* angles = cos_sin + token * shape.dim;

@@ -41,4 +41,6 @@ __device__ inline void store4(T* row, uint32_t i, uint32_t n, float4 v) {
   for (uint32_t k = 0; k < VEC && i + k < n; ++k) row[i + k] = x.at[k];
 }
 
+__device__ inline float4 sum4(float4 a, float4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
+
 }  // namespace qwarp
