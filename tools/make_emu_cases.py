@@ -14,9 +14,43 @@ import subprocess
 import tempfile
 from importlib.metadata import version
 
-from golden.emu_cases import approx, async_copy, atomic, control, convert, float32, half, integer, logic, matrix, memory, oracle_check, spelling, sync, values, warp
+from golden.emu_cases import (
+    approx,
+    async_copy,
+    atomic,
+    control,
+    convert,
+    float32,
+    half,
+    integer,
+    logic,
+    matrix,
+    memory,
+    oracle_check,
+    spaces,
+    spelling,
+    sync,
+    values,
+    warp,
+)
 
-GROUPS = [integer, logic, float32, half, convert, approx, memory, warp, control, sync, atomic, async_copy, matrix, spelling]
+GROUPS = [
+    integer,
+    logic,
+    float32,
+    half,
+    convert,
+    approx,
+    memory,
+    spaces,
+    warp,
+    control,
+    sync,
+    atomic,
+    async_copy,
+    matrix,
+    spelling,
+]
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "emu_pass"
 

@@ -3,8 +3,8 @@
 
     tools/make_emu_cu_cases.py [--nvcc NVCC]        nvcc 13.0, by default the one that tools/get-nvcc fetched
 
-Each PTX begins with the `//!` lines of its source, names that source without a folder, and states the ISA version that our
-kernels state for the target.
+Each PTX begins with the `//!` lines of its source, names that source without a folder, and states the ISA version that
+our kernels state for the target.
 """
 
 import argparse

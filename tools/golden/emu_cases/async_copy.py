@@ -23,8 +23,16 @@ def copies():
             for at in range(0, 16, size):
                 body += f"\ncp.async.{way}.shared.global [%s+{at}], [%p+{at}], {size};"
             body += "\ncp.async.commit_group;\ncp.async.wait_group 0;" + READ + result()
-            yield Case(f"cp_async_{way}_{size}", f"cp.async.{way} of {size} bytes, read by the thread that copied",
-                       [given("a", "u32", a), out("r", "u32", a)], body, 80, block=(40,), registers=WORDS, module=TILE)  # fmt: skip
+            yield Case(
+                f"cp_async_{way}_{size}",
+                f"cp.async.{way} of {size} bytes, read by the thread that copied",
+                [given("a", "u32", a), out("r", "u32", a)],
+                body,
+                80,
+                block=(40,),
+                registers=WORDS,
+                module=TILE,
+            )
 
 
 def zero_fill():
@@ -34,27 +42,58 @@ def zero_fill():
         count = len(parts)
         a = values.bits(f"zero fill {size}", 8, 16 * count)
         sizes = list(parts)
-        body = "mov.u32 %t, %tid.x;" + SLOT + address("%p", "n", "%t", 4) + "\nld.global.u32 %n, [%p];" + address("%p", "a", "%t", 16) + f"""
+        body = (
+            "mov.u32 %t, %tid.x;"
+            + SLOT
+            + address("%p", "n", "%t", 4)
+            + "\nld.global.u32 %n, [%p];"
+            + address("%p", "a", "%t", 16)
+            + f"""
             mov.u32 %x, -1;
             st.shared.v4.u32 [%s], {{%x, %x, %x, %x}};
             cp.async.{way}.shared.global [%s], [%p], {size}, %n;
-            cp.async.wait_all;""" + READ + result()
+            cp.async.wait_all;"""
+            + READ
+            + result()
+        )
         expect = []
         for i, part in enumerate(sizes):
             expect += a[16 * i : 16 * i + part] + [0] * (size - part) + [0xFF] * (16 - size)
-        yield Case(f"cp_async_zero_fill_{size}", f"cp.async of {size} bytes from fewer: zeros fill the rest", [given("a", "u8", a), given("n", "u32", sizes),
-                   out("r", "u8", expect)], body, 80, block=(count,), registers=WORDS, module=TILE)  # fmt: skip
+        yield Case(
+            f"cp_async_zero_fill_{size}",
+            f"cp.async of {size} bytes from fewer: zeros fill the rest",
+            [given("a", "u8", a), given("n", "u32", sizes), out("r", "u8", expect)],
+            body,
+            80,
+            block=(count,),
+            registers=WORDS,
+            module=TILE,
+        )
     a = values.words(4, 21)
-    body = "mov.u32 %t, %tid.x;" + SLOT + """
+    body = (
+        "mov.u32 %t, %tid.x;"
+        + SLOT
+        + """
         ld.param.u64 %p, [a];
         setp.lt.u32 %k, %t, 1;
         selp.u32 %n, 16, 0, %k;
         mad.wide.u32 %p, %t, 1048576, %p;
         cp.async.cg.shared.global [%s], [%p], 16, %n;
         cp.async.commit_group;
-        cp.async.wait_group 0;""" + READ + result()
-    yield Case("cp_async_zero_fill_outside", "cp.async with a source size of 0 may point anywhere", [given("a", "u32", a), out("r", "u32", a + [0] * 12)],
-               body, 80, block=(4,), registers=WORDS, module=TILE)  # fmt: skip
+        cp.async.wait_group 0;"""
+        + READ
+        + result()
+    )
+    yield Case(
+        "cp_async_zero_fill_outside",
+        "cp.async with a source size of 0 may point anywhere",
+        [given("a", "u32", a), out("r", "u32", a + [0] * 12)],
+        body,
+        80,
+        block=(4,),
+        registers=WORDS,
+        module=TILE,
+    )
 
 
 def groups():
@@ -66,23 +105,48 @@ def groups():
     for i in range(3):
         body += f"\ncp.async.wait_group {2 - i};\nld.shared.v4.u32 {{%x, %y, %z, %w}}, [%s+{16 * i}];"
         body += address("%q", "r", "%t", 48) + f"\nst.global.v4.u32 [%q+{16 * i}], {{%x, %y, %z, %w}};"
-    yield Case("cp_async_groups", "each group is read as soon as wait_group lets it", [given("a", "u32", a), out("r", "u32", a)], body, 80,
-               block=(32,), registers=WORDS, module=TILE)  # fmt: skip
+    yield Case(
+        "cp_async_groups",
+        "each group is read as soon as wait_group lets it",
+        [given("a", "u32", a), out("r", "u32", a)],
+        body,
+        80,
+        block=(32,),
+        registers=WORDS,
+        module=TILE,
+    )
     a = values.words(4 * 64, 23)
-    body = "mov.u32 %t, %tid.x;" + SLOT + address("%p", "a", "%t", 16) + """
+    body = (
+        "mov.u32 %t, %tid.x;"
+        + SLOT
+        + address("%p", "a", "%t", 16)
+        + """
         cp.async.cg.shared.global [%s], [%p], 16;
         cp.async.commit_group;
         cp.async.wait_group 0;
         bar.sync 0;
         xor.b32 %o, %t, 63;
         mov.u32 %s, tile;
-        mad.lo.u32 %s, %o, 16, %s;""" + READ + result()
-    yield Case("cp_async_then_barrier", "after wait_group and a barrier every thread reads what others copied", [given("a", "u32", a),
-               out("r", "u32", [a[4 * (i ^ 63) + j] for i in range(64) for j in range(4)])], body, 80, block=(64,), registers=WORDS,
-               module=TILE)  # fmt: skip
+        mad.lo.u32 %s, %o, 16, %s;"""
+        + READ
+        + result()
+    )
+    yield Case(
+        "cp_async_then_barrier",
+        "after wait_group and a barrier every thread reads what others copied",
+        [given("a", "u32", a), out("r", "u32", [a[4 * (i ^ 63) + j] for i in range(64) for j in range(4)])],
+        body,
+        80,
+        block=(64,),
+        registers=WORDS,
+        module=TILE,
+    )
     stages, steps = 2, 5
     a = values.words(32 * steps, 24)
-    body = "mov.u32 %t, %tid.x;\nmov.u32 %w, 0;\nmov.u32 %o, 0;" + address("%p", "a", "%t", 4) + """
+    body = (
+        "mov.u32 %t, %tid.x;\nmov.u32 %w, 0;\nmov.u32 %o, 0;"
+        + address("%p", "a", "%t", 4)
+        + """
         mov.u32 %s, tile;
         mad.lo.u32 %s, %t, 4, %s;
         cp.async.ca.shared.global [%s], [%p], 4;
@@ -110,21 +174,50 @@ def groups():
         bar.sync 0;
         mov.u32 %o, %n;
         setp.lt.u32 %k, %o, 5;
-        @%k bra LOOP;""" + address("%q", "r", "%t", 4) + "\nst.global.u32 [%q], %w;"
+        @%k bra LOOP;"""
+        + address("%q", "r", "%t", 4)
+        + "\nst.global.u32 [%q], %w;"
+    )
     expect = [0] * 32
     for step in range(steps):
         expect = [e * 3 + a[32 * step + (i ^ 31)] & 0xFFFFFFFF for i, e in enumerate(expect)]
-    yield Case("cp_async_pipeline", f"a pipeline of {stages} buffers; the last round commits an empty group", [given("a", "u32", a), out("r", "u32", expect)],
-               body, 80, block=(32,), registers=WORDS, module=TILE)  # fmt: skip
+    yield Case(
+        "cp_async_pipeline",
+        f"a pipeline of {stages} buffers; the last round commits an empty group",
+        [given("a", "u32", a), out("r", "u32", expect)],
+        body,
+        80,
+        block=(32,),
+        registers=WORDS,
+        module=TILE,
+    )
 
 
 def hints():
     """L2 prefetch sizes and wait_all."""
     a = values.words(4 * 20, 25)
-    for name, op, target in (("cp_async_l2_hint", "cp.async.cg.shared.global.L2::128B", 80), ("cp_async_l2_hint_ca", "cp.async.ca.shared.global.L2::256B", 80)):
-        body = "mov.u32 %t, %tid.x;" + SLOT + address("%p", "a", "%t", 16) + f"\n{op} [%s], [%p], 16;\ncp.async.wait_all;" + READ + result()
-        yield Case(name, f"{op} copies like any other; wait_all needs no commit", [given("a", "u32", a), out("r", "u32", a)], body, target,
-                   block=(20,), registers=WORDS, module=TILE)  # fmt: skip
+    for name, op, target in (
+        ("cp_async_l2_hint", "cp.async.cg.shared.global.L2::128B", 80),
+        ("cp_async_l2_hint_ca", "cp.async.ca.shared.global.L2::256B", 80),
+    ):
+        body = (
+            "mov.u32 %t, %tid.x;"
+            + SLOT
+            + address("%p", "a", "%t", 16)
+            + f"\n{op} [%s], [%p], 16;\ncp.async.wait_all;"
+            + READ
+            + result()
+        )
+        yield Case(
+            name,
+            f"{op} copies like any other; wait_all needs no commit",
+            [given("a", "u32", a), out("r", "u32", a)],
+            body,
+            target,
+            block=(20,),
+            registers=WORDS,
+            module=TILE,
+        )
 
 
 def cases():

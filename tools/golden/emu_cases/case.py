@@ -159,9 +159,7 @@ def each(name, about, body, ins, outs, target=75, registers="", bound="", notes=
         code += address("%at", buffer, "%t", WIDTH[kind]) + f"\nst.global.{kind} [%at], %{buffer};"
     declared += registers.strip().splitlines()
     buffers = [given(*i) for i in ins] + [out(*o, bound) for o in outs]
-    return Case(
-        name, about, buffers, code, target=target, block=(count,), registers="\n".join(declared), notes=notes
-    )
+    return Case(name, about, buffers, code, target=target, block=(count,), registers="\n".join(declared), notes=notes)
 
 
 def register_bits(kind):

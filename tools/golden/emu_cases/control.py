@@ -23,8 +23,12 @@ def branches():
         add.u32 %v, %t, 1000;
         JOIN:
         add.u32 %v, %v, 1;"""
-    yield threads("branch_if_else", "both sides of a branch run for their own lanes", body,
-                  [i + 1001 if i < 11 else 10 * i + 1 for i in range(50)])  # fmt: skip
+    yield threads(
+        "branch_if_else",
+        "both sides of a branch run for their own lanes",
+        body,
+        [i + 1001 if i < 11 else 10 * i + 1 for i in range(50)],
+    )
     body = """
         mov.u32 %v, 1;
         and.b32 %x, %t, 1;
@@ -60,8 +64,12 @@ def branches():
         @!%k sub.u32 %v, %v, %t;
         setp.eq.u32 %q, %t, 9;
         @%q mov.u32 %v, 12345;"""
-    yield threads("guarded_instructions", "a guard or its negation lets single instructions through", body,
-                  [12345 if i == 9 else 3 * i if i > 7 else (5 - i) & 0xFFFFFFFF for i in range(20)])  # fmt: skip
+    yield threads(
+        "guarded_instructions",
+        "a guard or its negation lets single instructions through",
+        body,
+        [12345 if i == 9 else 3 * i if i > 7 else (5 - i) & 0xFFFFFFFF for i in range(20)],
+    )
     body = """
         setp.lt.u32 %k, %t, 40;
         mov.u32 %v, 3;
@@ -85,7 +93,9 @@ def loops():
         bra.uni LOOP;
         DONE:
         add.u32 %v, %v, 7;"""
-    yield threads("loop_by_lane", "each lane loops as often as its number", body, [i * (i - 1) // 2 + 7 for i in range(45)])
+    yield threads(
+        "loop_by_lane", "each lane loops as often as its number", body, [i * (i - 1) // 2 + 7 for i in range(45)]
+    )
     body = """
         add.u32 %n, %t, 1;
         mov.u32 %v, 0;
@@ -172,25 +182,40 @@ def loops():
         DONE:
         shfl.sync.idx.b32 %w, %v, 3, 31, -1;
         mad.lo.u32 %v, %v, 10, %w;"""
-    yield threads("reconverge_after_loop", "lanes that left a loop at different rounds shuffle after it", body,
-                  [(i & 3) * 10 + 3 for i in range(32)])  # fmt: skip
+    yield threads(
+        "reconverge_after_loop",
+        "lanes that left a loop at different rounds shuffle after it",
+        body,
+        [(i & 3) * 10 + 3 for i in range(32)],
+    )
 
 
 def exits():
     """Threads that leave early."""
-    body = """
+    body = (
+        """
         mov.u32 %t, %tid.x;
         setp.ge.u32 %k, %t, 13;
         @%k exit;
-        mul.lo.u32 %v, %t, %t;""" + address("%p", "r", "%t", 4) + """
+        mul.lo.u32 %v, %t, %t;"""
+        + address("%p", "r", "%t", 4)
+        + """
         st.global.u32 [%p], %v;
         setp.lt.u32 %k, %t, 5;
         @%k ret;
         add.u32 %v, %v, 1000;
         st.global.u32 [%p], %v;"""
-    yield Case("exit_and_ret", "exit and ret under a guard end their lanes alone", [out("r", "u32", [i * i if i < 5 else i * i + 1000 for i in range(13)])],
-               body, block=(40,), registers=WORDS)  # fmt: skip
-    body = """
+    )
+    yield Case(
+        "exit_and_ret",
+        "exit and ret under a guard end their lanes alone",
+        [out("r", "u32", [i * i if i < 5 else i * i + 1000 for i in range(13)])],
+        body,
+        block=(40,),
+        registers=WORDS,
+    )
+    body = (
+        """
         mov.u32 %t, %tid.x;
         setp.lt.u32 %k, %t, 32;
         @!%k bra SECOND;
@@ -201,13 +226,23 @@ def exits():
         setp.ne.u32 %q, %x, 0;
         @%q exit;
         add.u32 %v, %t, 100;
-        STORE:""" + address("%p", "r", "%t", 4) + """
+        STORE:"""
+        + address("%p", "r", "%t", 4)
+        + """
         st.global.u32 [%p], %v;
         @!%k exit;
         shfl.sync.down.b32 %w, %v, 1, 31, -1;
         st.global.u32 [%p+512], %w;"""
+    )
     first = list(range(32)) + [x for i in range(32, 64, 2) for x in (i + 100, None)]
-    case = Case("exit_of_other_warp", "a warp whose lanes left does not hold up another one's shuffle", [], body, block=(64,), registers=WORDS)
+    case = Case(
+        "exit_of_other_warp",
+        "a warp whose lanes left does not hold up another one's shuffle",
+        [],
+        body,
+        block=(64,),
+        registers=WORDS,
+    )
     expect = [7 if x is None else x for x in first] + [7] * 64 + [min(i + 1, 31) for i in range(32)]
     case.buffers = [inout("r", "u32", [7] * len(expect), expect)]
     yield case
@@ -215,7 +250,8 @@ def exits():
 
 def grids():
     """Several CTAs, three dimensions, partial warps."""
-    body = """
+    body = (
+        """
         mov.u32 %x, %tid.x;
         mov.u32 %y, %tid.y;
         mov.u32 %z, %tid.z;
@@ -232,10 +268,13 @@ def grids():
         mad.lo.u32 %n, %n, %g, %d;
         mad.lo.u32 %n, %n, %c, %z;
         mad.lo.u32 %n, %n, %b, %y;
-        mad.lo.u32 %n, %n, %a, %x;""" + address("%p", "r", "%n", 48) + """
+        mad.lo.u32 %n, %n, %a, %x;"""
+        + address("%p", "r", "%n", 48)
+        + """
         st.global.v4.u32 [%p], {%x, %y, %z, %a};
         st.global.v4.u32 [%p+16], {%b, %c, %d, %e};
         st.global.v4.u32 [%p+32], {%f, %g, %h, %i};"""
+    )
     grid, block = (2, 3, 2), (5, 3, 2)
     expect = []
     for f in range(2):
@@ -245,23 +284,43 @@ def grids():
                     for y in range(3):
                         for x in range(5):
                             expect += [x, y, z, *block, d, e, f, *grid]
-    yield Case("grid_special_registers", "%tid, %ntid, %ctaid and %nctaid in three dimensions", [out("r", "u32", expect)], body,
-               grid=grid, block=block, registers=".reg .b32 %x, %y, %z, %a, %b, %c, %d, %e, %f, %g, %h, %i, %n;\n.reg .b64 %p;")  # fmt: skip
+    yield Case(
+        "grid_special_registers",
+        "%tid, %ntid, %ctaid and %nctaid in three dimensions",
+        [out("r", "u32", expect)],
+        body,
+        grid=grid,
+        block=block,
+        registers=".reg .b32 %x, %y, %z, %a, %b, %c, %d, %e, %f, %g, %h, %i, %n;\n.reg .b64 %p;",
+    )
     a = values.words(200, 3)
-    body = """
+    body = (
+        """
         mov.u32 %c, %ctaid.x;
         mov.u32 %b, %ntid.x;
         mov.u32 %t, %tid.x;
         mad.lo.u32 %n, %c, %b, %t;
         ld.param.u32 %m, [n];
         setp.ge.u32 %k, %n, %m;
-        @%k bra DONE;""" + address("%p", "a", "%n", 4) + "\nld.global.u32 %v, [%p];\nxor.b32 %v, %v, %n;" + address("%p", "r", "%n", 4) + """
+        @%k bra DONE;"""
+        + address("%p", "a", "%n", 4)
+        + "\nld.global.u32 %v, [%p];\nxor.b32 %v, %v, %n;"
+        + address("%p", "r", "%n", 4)
+        + """
         st.global.u32 [%p], %v;
         DONE:"""
-    yield Case("grid_partial_last_cta", "a grid of CTAs whose last one is partly past the end", [given("a", "u32", a), out("r", "u32", [x ^ i for i, x in enumerate(a)]),
-               scalar("n", "u32", 200)], body, grid=(7,), block=(33,),
-               registers=".reg .b32 %c, %b, %t, %n, %m, %v;\n.reg .b64 %p;\n.reg .pred %k;")  # fmt: skip
-    body = """
+    )
+    yield Case(
+        "grid_partial_last_cta",
+        "a grid of CTAs whose last one is partly past the end",
+        [given("a", "u32", a), out("r", "u32", [x ^ i for i, x in enumerate(a)]), scalar("n", "u32", 200)],
+        body,
+        grid=(7,),
+        block=(33,),
+        registers=".reg .b32 %c, %b, %t, %n, %m, %v;\n.reg .b64 %p;\n.reg .pred %k;",
+    )
+    body = (
+        """
         mov.u32 %t, %tid.x;
         mov.u32 %b, %ctaid.x;
         mov.u32 %s, tile;
@@ -273,10 +332,20 @@ def grids():
         mov.u32 %s, tile;
         mad.lo.u32 %s, %o, 4, %s;
         ld.shared.u32 %v, [%s];
-        mad.lo.u32 %n, %b, 64, %t;""" + address("%p", "r", "%n", 4) + "\nst.global.u32 [%p], %v;"
-    yield Case("grid_shared_per_cta", "each CTA has shared memory of its own", [out("r", "u32", [1000 * c + (i ^ 63) for c in range(9) for i in range(64)])],
-               body, grid=(9,), block=(64,), registers=".reg .b32 %t, %b, %s, %v, %o, %n;\n.reg .b64 %p;",
-               module=".shared .align 4 .b8 tile[256];")  # fmt: skip
+        mad.lo.u32 %n, %b, 64, %t;"""
+        + address("%p", "r", "%n", 4)
+        + "\nst.global.u32 [%p], %v;"
+    )
+    yield Case(
+        "grid_shared_per_cta",
+        "each CTA has shared memory of its own",
+        [out("r", "u32", [1000 * c + (i ^ 63) for c in range(9) for i in range(64)])],
+        body,
+        grid=(9,),
+        block=(64,),
+        registers=".reg .b32 %t, %b, %s, %v, %o, %n;\n.reg .b64 %p;",
+        module=".shared .align 4 .b8 tile[256];",
+    )
 
 
 def pdl():
@@ -286,8 +355,14 @@ def pdl():
         mul.lo.u32 %r, %a, 3;
         griddepcontrol.launch_dependents;"""
     a = values.words(20, 4)
-    yield each("griddepcontrol", "griddepcontrol waits for nothing where nothing is before", body, [("a", "u32", a)],
-               [("r", "u32", [3 * x & 0xFFFFFFFF for x in a])], 90)  # fmt: skip
+    yield each(
+        "griddepcontrol",
+        "griddepcontrol waits for nothing where nothing is before",
+        body,
+        [("a", "u32", a)],
+        [("r", "u32", [3 * x & 0xFFFFFFFF for x in a])],
+        90,
+    )
     body = """
         {
         .reg .b32 %x;
@@ -299,8 +374,13 @@ def pdl():
         }
         add.u32 %r, %r, %x;
         }"""
-    yield each("nested_scopes", "a register of an inner scope hides one of the same name", body, [("a", "u32", a)],
-               [("r", "u32", [4 * x + 1 & 0xFFFFFFFF for x in a])])  # fmt: skip
+    yield each(
+        "nested_scopes",
+        "a register of an inner scope hides one of the same name",
+        body,
+        [("a", "u32", a)],
+        [("r", "u32", [4 * x + 1 & 0xFFFFFFFF for x in a])],
+    )
 
 
 def cases():

@@ -224,8 +224,8 @@ def sqrt(fmt, a, mode="rn", ftz=False):
 
 
 def root(x):
-    """A fraction that rounds as the square root of `x` does in any format of fewer than 100 bits: the root cut after 128
-    bits, with one more bit set where it is not exact."""
+    """A fraction that rounds as the square root of `x` does in any format of fewer than 100 bits: the root cut after
+    128 bits, with one more bit set where it is not exact."""
     shift = 2 * (256 + max(0, -floor_log2(x)))
     scaled = (x.numerator << shift) // x.denominator
     whole = math.isqrt(scaled)

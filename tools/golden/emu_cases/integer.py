@@ -43,7 +43,9 @@ def add_sub_mul():
     yield two("int_mul_lo_s64", "mul.lo.s64 keeps the low half", "mul.lo.s64", "s64", lambda x, y: x * y)
     yield two("int_mul_hi_u32", "mul.hi.u32 is the high half of 64 bits", "mul.hi.u32", "u32", lambda x, y: x * y >> 32)
     yield two("int_mul_hi_s32", "mul.hi.s32 is signed", "mul.hi.s32", "s32", lambda x, y: x * y >> 32)
-    yield two("int_mul_hi_u64", "mul.hi.u64 is the high half of 128 bits", "mul.hi.u64", "u64", lambda x, y: x * y >> 64)
+    yield two(
+        "int_mul_hi_u64", "mul.hi.u64 is the high half of 128 bits", "mul.hi.u64", "u64", lambda x, y: x * y >> 64
+    )
     yield two("int_mul_hi_s64", "mul.hi.s64 is signed", "mul.hi.s64", "s64", lambda x, y: x * y >> 64)
     yield two("int_mul_hi_s16", "mul.hi.s16 is signed", "mul.hi.s16", "s16", lambda x, y: x * y >> 16)
     yield two("int_mul_wide_u16", "mul.wide.u16 gives 32 bits", "mul.wide.u16", "u16", lambda x, y: x * y, wide=True)
@@ -115,7 +117,9 @@ def division():
         ins = [("a", storage(kind), a), ("b", storage(kind), b)]
         outs = [("q", storage(kind), quotient), ("r", storage(kind), remainder)]
         body = f"div.{kind} %q, %a, %b;\nrem.{kind} %r, %a, %b;"
-        yield each(f"int_div_rem_{kind}", f"div.{kind} cuts towards zero; rem.{kind} takes the sign of a", body, ins, outs)
+        yield each(
+            f"int_div_rem_{kind}", f"div.{kind} cuts towards zero; rem.{kind} takes the sign of a", body, ins, outs
+        )
 
 
 def one(name, about, op, kind, result, compute, extra=()):
@@ -139,40 +143,88 @@ def single():
     """Instructions of one operand."""
     for width in (16, 32, 64):
         kind = f"s{width}"
-        yield one(f"int_abs_{kind}", f"abs.{kind} leaves the least value as it is", f"abs.{kind}", kind, f"u{width}",
-                  lambda x, w=width: abs(signed(x, w)))  # fmt: skip
-        yield one(f"int_neg_{kind}", f"neg.{kind} leaves the least value as it is", f"neg.{kind}", kind, f"u{width}",
-                  lambda x: -x)  # fmt: skip
+        yield one(
+            f"int_abs_{kind}",
+            f"abs.{kind} leaves the least value as it is",
+            f"abs.{kind}",
+            kind,
+            f"u{width}",
+            lambda x, w=width: abs(signed(x, w)),
+        )
+        yield one(
+            f"int_neg_{kind}",
+            f"neg.{kind} leaves the least value as it is",
+            f"neg.{kind}",
+            kind,
+            f"u{width}",
+            lambda x: -x,
+        )
     for width in (32, 64):
         u = f"u{width}"
-        yield one(f"int_clz_b{width}", f"clz.b{width} of zero is {width}", f"clz.b{width}", u, "u32",
-                  lambda x, w=width: w - x.bit_length())  # fmt: skip
-        yield one(f"int_popc_b{width}", f"popc.b{width} counts ones", f"popc.b{width}", u, "u32", lambda x: x.bit_count())
-        yield one(f"int_brev_b{width}", f"brev.b{width} turns the bits round", f"brev.b{width}", u, u,
-                  lambda x, w=width: int(f"{x:0{w}b}"[::-1], 2))  # fmt: skip
+        yield one(
+            f"int_clz_b{width}",
+            f"clz.b{width} of zero is {width}",
+            f"clz.b{width}",
+            u,
+            "u32",
+            lambda x, w=width: w - x.bit_length(),
+        )
+        yield one(
+            f"int_popc_b{width}", f"popc.b{width} counts ones", f"popc.b{width}", u, "u32", lambda x: x.bit_count()
+        )
+        yield one(
+            f"int_brev_b{width}",
+            f"brev.b{width} turns the bits round",
+            f"brev.b{width}",
+            u,
+            u,
+            lambda x, w=width: int(f"{x:0{w}b}"[::-1], 2),
+        )
         for kind in (f"u{width}", f"s{width}"):
             sign = kind[0] == "s"
-            yield one(f"int_bfind_{kind}", f"bfind.{kind}: the highest bit that is not a sign; all ones where there is none",
-                      f"bfind.{kind}", kind, "u32", lambda x, w=width, s=sign: find(x, w, s, False))  # fmt: skip
-        yield one(f"int_bfind_shiftamt_u{width}", f"bfind.shiftamt.u{width}: how far to shift that bit to the top",
-                  f"bfind.shiftamt.u{width}", u, "u32", lambda x, w=width: find(x, w, False, True))  # fmt: skip
+            yield one(
+                f"int_bfind_{kind}",
+                f"bfind.{kind}: the highest bit that is not a sign; all ones where there is none",
+                f"bfind.{kind}",
+                kind,
+                "u32",
+                lambda x, w=width, s=sign: find(x, w, s, False),
+            )
+        yield one(
+            f"int_bfind_shiftamt_u{width}",
+            f"bfind.shiftamt.u{width}: how far to shift that bit to the top",
+            f"bfind.shiftamt.u{width}",
+            u,
+            "u32",
+            lambda x, w=width: find(x, w, False, True),
+        )
 
 
 def carries():
     """Carry and borrow chains."""
     a, b = values.pairs(values.U64)
     low, high = (lambda x: x % (1 << 32)), (lambda x: x >> 32)
-    ins = [("al", "u32", list(map(low, a))), ("ah", "u32", list(map(high, a))),
-           ("bl", "u32", list(map(low, b))), ("bh", "u32", list(map(high, b)))]  # fmt: skip
+    ins = [
+        ("al", "u32", list(map(low, a))),
+        ("ah", "u32", list(map(high, a))),
+        ("bl", "u32", list(map(low, b))),
+        ("bh", "u32", list(map(high, b))),
+    ]
     sums = [x + y for x, y in zip(a, b)]
     body = "add.cc.u32 %rl, %al, %bl;\naddc.cc.u32 %rh, %ah, %bh;\naddc.u32 %rc, 0, 0;"
-    outs = [("rl", "u32", [s % (1 << 32) for s in sums]), ("rh", "u32", [s >> 32 & 0xFFFFFFFF for s in sums]),
-            ("rc", "u32", [s >> 64 for s in sums])]  # fmt: skip
+    outs = [
+        ("rl", "u32", [s % (1 << 32) for s in sums]),
+        ("rh", "u32", [s >> 32 & 0xFFFFFFFF for s in sums]),
+        ("rc", "u32", [s >> 64 for s in sums]),
+    ]
     yield each("int_add_carry", "add.cc, addc.cc and addc carry a 64-bit sum into a third word", body, ins, outs)
     differences = [(x - y) % (1 << 96) for x, y in zip(a, b)]
     body = "sub.cc.u32 %rl, %al, %bl;\nsubc.cc.u32 %rh, %ah, %bh;\nsubc.u32 %rc, 0, 0;"
-    outs = [("rl", "u32", [d % (1 << 32) for d in differences]), ("rh", "u32", [d >> 32 & 0xFFFFFFFF for d in differences]),
-            ("rc", "u32", [d >> 64 for d in differences])]  # fmt: skip
+    outs = [
+        ("rl", "u32", [d % (1 << 32) for d in differences]),
+        ("rh", "u32", [d >> 32 & 0xFFFFFFFF for d in differences]),
+        ("rc", "u32", [d >> 64 for d in differences]),
+    ]
     yield each("int_sub_borrow", "sub.cc, subc.cc and subc borrow through a third word", body, ins, outs)
     products = [x * y % (1 << 64) for x, y in zip(a, b)]
     body = """
@@ -188,7 +240,11 @@ def carries():
         first = (xl * yl >> 32) + (xl * yh % (1 << 32))
         second = first % (1 << 32) + xh * yl % (1 << 32)
         third.append((xl * yh >> 32) + (first >> 32) + (xh * yl >> 32) + (second >> 32) & 0xFFFFFFFF)
-    outs = [("rl", "u32", [p % (1 << 32) for p in products]), ("rh", "u32", [p >> 32 for p in products]), ("s", "u32", third)]
+    outs = [
+        ("rl", "u32", [p % (1 << 32) for p in products]),
+        ("rh", "u32", [p >> 32 for p in products]),
+        ("s", "u32", third),
+    ]
     yield each("int_mad_carry", "mad.lo.cc and madc.hi carry between the words of a product", body, ins, outs)
 
 

@@ -18,7 +18,10 @@ def load_matrices():
     for count in (1, 2, 4):
         for trans in ("", ".trans"):
             names = ["%x", "%y", "%z", "%w"][:count]
-            body = "mov.u32 %t, %tid.x;" + address("%p", "a", "%t", 16) + """
+            body = (
+                "mov.u32 %t, %tid.x;"
+                + address("%p", "a", "%t", 16)
+                + """
                 ld.global.v4.u32 {%x, %y, %z, %w}, [%p];
                 mov.u32 %s, tile;
                 xor.b32 %o, %t, 5;
@@ -26,8 +29,12 @@ def load_matrices():
                 st.shared.v4.u32 [%o], {%x, %y, %z, %w};
                 bar.warp.sync -1;
                 xor.b32 %o, %t, 5;
-                mad.lo.u32 %o, %o, 16, %s;""" + f"\nldmatrix.sync.aligned.m8n8.x{count}{trans}.shared.b16 {{{', '.join(names)}}}, [%o];"
-            body += address("%p", "r", "%t", 4 * count) + "".join(f"\nst.global.u32 [%p+{4 * i}], {n};" for i, n in enumerate(names))
+                mad.lo.u32 %o, %o, 16, %s;"""
+                + f"\nldmatrix.sync.aligned.m8n8.x{count}{trans}.shared.b16 {{{', '.join(names)}}}, [%o];"
+            )
+            body += address("%p", "r", "%t", 4 * count) + "".join(
+                f"\nst.global.u32 [%p+{4 * i}], {n};" for i, n in enumerate(names)
+            )
             expect = []
             for lane in range(32):
                 for m in range(count):
@@ -36,9 +43,14 @@ def load_matrices():
                     low, high = (halves[64 * m + 8 * r + c] for r, c in pair)
                     expect.append(low | high << 16)
             words = [low | high << 16 for low, high in zip(halves[::2], halves[1::2])]
-            yield Case(f"ldmatrix_x{count}{trans.replace('.', '_')}", f"ldmatrix.x{count}{trans}: rows come from the addresses of lanes 0 to {8 * count - 1}",
-                       [given("a", "u32", words), out("r", "u32", expect)], body,
-                       registers=".reg .b32 %t, %s, %o, %x, %y, %z, %w;\n.reg .b64 %p;", module=".shared .align 16 .b8 tile[512];")  # fmt: skip
+            yield Case(
+                f"ldmatrix_x{count}{trans.replace('.', '_')}",
+                f"ldmatrix.x{count}{trans}: rows come from the addresses of lanes 0 to {8 * count - 1}",
+                [given("a", "u32", words), out("r", "u32", expect)],
+                body,
+                registers=".reg .b32 %t, %s, %o, %x, %y, %z, %w;\n.reg .b64 %p;",
+                module=".shared .align 16 .b8 tile[512];",
+            )
 
 
 def numbers(fmt, kind, rng, count):
@@ -138,7 +150,9 @@ def words(matrix, places, width):
 def fragments(name, count):
     """PTX that loads `count` registers of a lane, and the list of their names."""
     names = [f"%{name}{i}" for i in range(count)]
-    code = address("%p", name, "%n", 4 * count) + "".join(f"\nld.global.u32 {r}, [%p+{4 * i}];" for i, r in enumerate(names))
+    code = address("%p", name, "%n", 4 * count) + "".join(
+        f"\nld.global.u32 {r}, [%p+{4 * i}];" for i, r in enumerate(names)
+    )
     return code, names
 
 
@@ -156,12 +170,32 @@ def multiply(name, about, op, target, sets, registers, only=False):
     body += "".join(f"\nst.global.u32 [%p+{4 * i}], {r};" for i, r in enumerate(result))
     a, b, c, d = ([x for part in sets for x in part[i]] for i in range(4))
     buffers = [given("a", "u32", a), given("b", "u32", b), given("c", "u32", c), out("d", "u32", d)]
-    return Case(name, about, buffers, body, target, grid=(len(sets),), only=only,
-                registers=f".reg .b32 %t, %n, {', '.join(declared + result)};\n.reg .b64 %p;")  # fmt: skip
+    return Case(
+        name,
+        about,
+        buffers,
+        body,
+        target,
+        grid=(len(sets),),
+        only=only,
+        registers=f".reg .b32 %t, %n, {', '.join(declared + result)};\n.reg .b64 %p;",
+    )
 
 
-FLOATS = [(75, 8, F16, F32), (80, 8, F16, F32), (80, 16, F16, F32), (80, 8, BF16, F32), (80, 16, BF16, F32), (90, 8, F16, F32),
-          (90, 16, F16, F32), (90, 8, BF16, F32), (90, 16, BF16, F32), (75, 8, F16, F16), (80, 16, F16, F16), (90, 16, F16, F16)]  # fmt: skip
+FLOATS = [
+    (75, 8, F16, F32),
+    (80, 8, F16, F32),
+    (80, 16, F16, F32),
+    (80, 8, BF16, F32),
+    (80, 16, BF16, F32),
+    (90, 8, F16, F32),
+    (90, 16, F16, F32),
+    (90, 8, BF16, F32),
+    (90, 16, BF16, F32),
+    (75, 8, F16, F16),
+    (80, 16, F16, F16),
+    (90, 16, F16, F16),
+]
 
 
 def float_products():
@@ -174,8 +208,14 @@ def float_products():
                 c = np.array([[floats.convert(F32, F16, int(x)) for x in row] for row in c], np.uint16)
             d = product(fmt, target, shape, a, b, c, d_fmt)
             width = d_fmt.bits // 8
-            sets.append((words(a, lambda lane, k=k: a_places(lane, k, 2), 2), words(b, lambda lane, k=k: b_places(lane, k, 2), 2),
-                         words(c, c_places, width), words(d, c_places, width)))  # fmt: skip
+            sets.append(
+                (
+                    words(a, lambda lane, k=k: a_places(lane, k, 2), 2),
+                    words(b, lambda lane, k=k: b_places(lane, k, 2), 2),
+                    words(c, c_places, width),
+                    words(d, c_places, width),
+                )
+            )
         op = f"mma.sync.aligned.{shape}.row.col.{d_fmt.name}.{fmt.name}.{fmt.name}.{d_fmt.name}"
         about = f"{op} as {GENERATIONS[target]} sums: CTAs with {', '.join(KINDS)} operands"
         name = f"mma_{shape}_{fmt.name}{'_f16' * (d_fmt is F16)}_sm{target}"
@@ -185,8 +225,15 @@ def float_products():
 def integer_products():
     """s8 and u8 with s32 accumulators: exact, wrapping or clamped."""
     low, high = -(1 << 31), (1 << 31) - 1
-    for k, a_kind, b_kind, saturate in ((16, "s8", "s8", False), (32, "s8", "s8", False), (16, "u8", "s8", False), (32, "s8", "u8", False),
-                                        (32, "u8", "u8", False), (16, "s8", "s8", True), (32, "s8", "s8", True)):  # fmt: skip
+    for k, a_kind, b_kind, saturate in (
+        (16, "s8", "s8", False),
+        (32, "s8", "s8", False),
+        (16, "u8", "s8", False),
+        (32, "s8", "u8", False),
+        (32, "u8", "u8", False),
+        (16, "s8", "s8", True),
+        (32, "s8", "s8", True),
+    ):
         suffix = ".satfinite" if saturate else ""
         op = f"mma.sync.aligned.m16n8k{k}.row.col{suffix}.s32.{a_kind}.{b_kind}.s32"
         name = f"mma_m16n8k{k}_{a_kind}_{b_kind}{'_satfinite' * saturate}"
@@ -197,13 +244,21 @@ def integer_products():
             a = np.array([pick() for _ in range(16 * k)], np.uint8).reshape(16, k)
             b = np.array([pick() for _ in range(8 * k)], np.uint8).reshape(k, 8)
             ends = [high, high - 1000, low, low + 1000, 0, -1, 123456]
-            c = np.array([ends[i % 7] if extreme else rng.randrange(-(10**6), 10**6) for i in range(128)]).reshape(16, 8)
+            c = np.array([ends[i % 7] if extreme else rng.randrange(-(10**6), 10**6) for i in range(128)]).reshape(
+                16, 8
+            )
             number = {"s8": np.int8, "u8": np.uint8}
             d = a.view(number[a_kind]).astype(np.int64) @ b.view(number[b_kind]).astype(np.int64) + c
             assert not extreme or ((d < low) | (d > high)).any()
             d = np.clip(d, low, high) if saturate else d
-            sets.append((words(a, lambda lane, k=k: a_places(lane, k, 1), 1), words(b, lambda lane, k=k: b_places(lane, k, 1), 1),
-                         words(c, c_places, 4), words(d, c_places, 4)))  # fmt: skip
+            sets.append(
+                (
+                    words(a, lambda lane, k=k: a_places(lane, k, 1), 1),
+                    words(b, lambda lane, k=k: b_places(lane, k, 1), 1),
+                    words(c, c_places, 4),
+                    words(d, c_places, 4),
+                )
+            )
         ends = "clamps at both ends" if saturate else "wraps"
         yield multiply(name, f"{op} is exact and {ends}", op, 80, sets, (k // 8, k // 16, 4, 4))
 

@@ -4,8 +4,22 @@ from . import floats, values
 from .case import Case, address, each, given, out
 from .integer import number, signed
 
-LOADED = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "b32": 4, "u32": 4, "s32": 4, "f32": 4, "b64": 8,
-          "u64": 8, "s64": 8, "f64": 8}  # fmt: skip
+LOADED = {
+    "b8": 1,
+    "u8": 1,
+    "s8": 1,
+    "b16": 2,
+    "u16": 2,
+    "s16": 2,
+    "b32": 4,
+    "u32": 4,
+    "s32": 4,
+    "f32": 4,
+    "b64": 8,
+    "u64": 8,
+    "s64": 8,
+    "f64": 8,
+}
 
 
 def copied(name, about, load, store, place="", module="", target=75):
@@ -22,23 +36,53 @@ def copied(name, about, load, store, place="", module="", target=75):
         for at in range(0, 16, width * count):
             body += load.format(form=f"{vector}.{kind}", value=operand, at=16 * i + at)
             body += store.format(form=f"{vector}.{kind}", value=operand, at=16 * i + at)
-    return Case(name, about, [given("a", "u8", a), out("r", "u8", a)], body, target, block=(threads,), module=module,
-                registers=".reg .b32 %t, %s;\n.reg .b64 %p, %q, %l;\n.reg .b16 %h<4>;\n.reg .b32 %w<4>;\n.reg .b64 %d<2>;")  # fmt: skip
+    return Case(
+        name,
+        about,
+        [given("a", "u8", a), out("r", "u8", a)],
+        body,
+        target,
+        block=(threads,),
+        module=module,
+        registers=".reg .b32 %t, %s;\n.reg .b64 %p, %q, %l;\n.reg .b16 %h<4>;\n.reg .b32 %w<4>;\n.reg .b64 %d<2>;",
+    )
 
 
 def memory():
     """ld and st of every type in every space."""
     plain = "\nst.global{form} [%q+{at}], {value};"
-    yield copied("ld_st_global_types", "ld.global and st.global of every type and vector", "\nld.global{form} {value}, [%p+{at}];", plain)
-    yield copied("ld_nc_types", "ld.global.nc of every type and vector", "\nld.global.nc{form} {value}, [%p+{at}];", plain)
-    yield copied("ld_st_generic_types", "generic ld and st of every type and vector", "\nld{form} {value}, [%p+{at}];",
-                 "\nst{form} [%q+{at}], {value};")  # fmt: skip
+    yield copied(
+        "ld_st_global_types",
+        "ld.global and st.global of every type and vector",
+        "\nld.global{form} {value}, [%p+{at}];",
+        plain,
+    )
+    yield copied(
+        "ld_nc_types", "ld.global.nc of every type and vector", "\nld.global.nc{form} {value}, [%p+{at}];", plain
+    )
+    yield copied(
+        "ld_st_generic_types",
+        "generic ld and st of every type and vector",
+        "\nld{form} {value}, [%p+{at}];",
+        "\nst{form} [%q+{at}], {value};",
+    )
     shared = "\nst.shared{form} [%s], {value};\nld.shared{form} {value}, [%s];" + plain
-    yield copied("ld_st_shared_types", "ld.shared and st.shared of every type and vector", "\nld.global{form} {value}, [%p+{at}];", shared,
-                 "\nmov.u32 %s, tile;\nmad.lo.u32 %s, %t, 16, %s;", ".shared .align 16 .b8 tile[48];")  # fmt: skip
+    yield copied(
+        "ld_st_shared_types",
+        "ld.shared and st.shared of every type and vector",
+        "\nld.global{form} {value}, [%p+{at}];",
+        shared,
+        "\nmov.u32 %s, tile;\nmad.lo.u32 %s, %t, 16, %s;",
+        ".shared .align 16 .b8 tile[48];",
+    )
     local = "\nst.local{form} [%l], {value};\nld.local{form} {value}, [%l];" + plain
-    case = copied("ld_st_local_types", "ld.local and st.local of every type and vector", "\nld.global{form} {value}, [%p+{at}];", local,
-                  "\nmov.u64 %l, stack;")  # fmt: skip
+    case = copied(
+        "ld_st_local_types",
+        "ld.local and st.local of every type and vector",
+        "\nld.global{form} {value}, [%p+{at}];",
+        local,
+        "\nmov.u64 %l, stack;",
+    )
     case.registers = ".local .align 16 .b8 stack[16];\n" + case.registers
     yield case
     table = values.words(8, 40)
@@ -46,15 +90,24 @@ def memory():
     body += "\nld.const.v4.f32 {%w0, %w1, %w2, %w3}, [%l];\nst.global.v4.f32 [%q], {%w0, %w1, %w2, %w3};"
     body += "\nld.const.u64 %d0, [%l+16];\nld.const.b64 %d1, [table+24];\nst.global.v2.u64 [%q+16], {%d0, %d1};"
     body += "\nld.const.u16 %h0, [%l+2];\nld.const.b16 %h1, [%l+4];\nst.global.v2.u16 [%q+32], {%h0, %h1};"
-    body += "\nld.const.u8 %w0, [table+7];\nld.const.s16 %w1, [table+6];\nst.global.u32 [%q+36], %w0;\nst.global.u32 [%q+40], %w1;"
-    body += "\nld.const.s32 %d0, [table+8];\nst.global.u64 [%q+48], %d0;\nld.const.b32 %w2, [%l+28];\nst.global.b32 [%q+56], %w2;"
+    body += "\nld.const.u8 %w0, [table+7];\nld.const.s16 %w1, [table+6];"
+    body += "\nst.global.u32 [%q+36], %w0;\nst.global.u32 [%q+40], %w1;"
+    body += "\nld.const.s32 %d0, [table+8];\nst.global.u64 [%q+48], %d0;"
+    body += "\nld.const.b32 %w2, [%l+28];\nst.global.b32 [%q+56], %w2;"
     body += "\nst.global.u32 [%q+44], 0;\nst.global.u32 [%q+60], 0;"
     halves = table[0] >> 16 | (table[1] & 0xFFFF) << 16
     wide = signed(table[2], 32)
     expect = [*table, halves, table[1] >> 24, signed(table[1] >> 16, 16), 0, wide, wide >> 32, table[7], 0]
     module = f".const .align 16 .u32 table[8] = {{{', '.join(map(hex, table))}}};"
-    yield Case("ld_const_types", "ld.const of every width, and vectors", [out("r", "u32", expect)], body, block=(1,), module=module,
-               registers=".reg .b32 %t;\n.reg .b64 %q, %l;\n.reg .b16 %h<2>;\n.reg .b32 %w<4>;\n.reg .b64 %d<2>;")  # fmt: skip
+    yield Case(
+        "ld_const_types",
+        "ld.const of every width, and vectors",
+        [out("r", "u32", expect)],
+        body,
+        block=(1,),
+        module=module,
+        registers=".reg .b32 %t;\n.reg .b64 %q, %l;\n.reg .b16 %h<2>;\n.reg .b32 %w<4>;\n.reg .b64 %d<2>;",
+    )
 
 
 def arithmetic():
@@ -68,8 +121,13 @@ def arithmetic():
                 result = f"{op[:3]}{sign}"
                 body += f"{op}.{sign}{width} %{result}, %a, %b;\n"
                 outs.append((result, kind, [compute(x, y) % (1 << width) for x, y in zip(a, b)]))
-        yield each(f"int_ring_{width}", f"add, sub and mul.lo of u{width} and s{width} give the same bits", body,
-                   [("a", kind, a), ("b", kind, b)], outs)  # fmt: skip
+        yield each(
+            f"int_ring_{width}",
+            f"add, sub and mul.lo of u{width} and s{width} give the same bits",
+            body,
+            [("a", kind, a), ("b", kind, b)],
+            outs,
+        )
 
 
 def moves():
@@ -80,14 +138,31 @@ def moves():
         body, outs = "and.b32 %i, %t, 1;\nsetp.ne.u32 %p, %i, 0;\n", []
         for name in kinds.split():
             body += f"mov.{name} %m{name}, %a;\nselp.{name} %s{name}, %a, %b, %p;\n"
-            outs += [(f"m{name}", kind, a), (f"s{name}", kind, [x if i & 1 else y for i, (x, y) in enumerate(zip(a, b))])]
-        yield each(f"mov_selp_{width}", f"mov and selp of {kinds} carry any bits", body, [("a", kind, a), ("b", kind, b)], outs,
-                   registers=".reg .pred %p;\n.reg .b32 %i;")  # fmt: skip
+            outs += [
+                (f"m{name}", kind, a),
+                (f"s{name}", kind, [x if i & 1 else y for i, (x, y) in enumerate(zip(a, b))]),
+            ]
+        yield each(
+            f"mov_selp_{width}",
+            f"mov and selp of {kinds} carry any bits",
+            body,
+            [("a", kind, a), ("b", kind, b)],
+            outs,
+            registers=".reg .pred %p;\n.reg .b32 %i;",
+        )
         a = values.EDGES[kind]
         b = a[:3] + a[:-3]
-        body = f"setp.eq.b{width} %p, %a, %b;\nselp.u32 %r, 1, 0, %p;\nsetp.ne.b{width} %p, %a, %b;\n@%p or.b32 %r, %r, 2;"
-        yield each(f"setp_b{width}", f"setp.eq and setp.ne of b{width}", body, [("a", kind, a), ("b", kind, b)],
-                   [("r", "u32", [1 if x == y else 2 for x, y in zip(a, b)])], registers=".reg .pred %p;")  # fmt: skip
+        body = (
+            f"setp.eq.b{width} %p, %a, %b;\nselp.u32 %r, 1, 0, %p;\nsetp.ne.b{width} %p, %a, %b;\n@%p or.b32 %r, %r, 2;"
+        )
+        yield each(
+            f"setp_b{width}",
+            f"setp.eq and setp.ne of b{width}",
+            body,
+            [("a", kind, a), ("b", kind, b)],
+            [("r", "u32", [1 if x == y else 2 for x, y in zip(a, b)])],
+            registers=".reg .pred %p;",
+        )
 
 
 def conversions():
@@ -109,8 +184,14 @@ def conversions():
             name = f"{target}_{other}"
             body += f"cvt.{target}.{other} %{name}, {source[bits]};\n"
             outs.append((name, f"u{max(16, width)}", exact))
-        yield each(f"cvt_int_to_{target}", f"cvt.{target} from every integer type: the low bits, then the source's sign", body,
-                   [("a", "u64", a)], outs, registers=".reg .b32 %w;\n.reg .b16 %h;")  # fmt: skip
+        yield each(
+            f"cvt_int_to_{target}",
+            f"cvt.{target} from every integer type: the low bits, then the source's sign",
+            body,
+            [("a", "u64", a)],
+            outs,
+            registers=".reg .b32 %w;\n.reg .b16 %h;",
+        )
 
 
 def compares():
@@ -126,10 +207,21 @@ def compares():
         @%p or.b32 %r, %r, 8;"""
     a = values.U32 + values.F32
     b = [(x << 32 | y) for x, y in zip(a, a[::-1])]
-    expect = [int(number(x, "s32") > -5) | int(x < 4294967291) << 1 | int(number(y, "s64") >= -1) << 2
-              | int(floats.compare(floats.F32, "leu", x, 0x3F800000)) << 3 for x, y in zip(a, b)]  # fmt: skip
-    yield each("setp_immediates", "setp against constants of every kind", body, [("a", "u32", a), ("b", "u64", b)], [("r", "u32", expect)],
-               registers=".reg .pred %p;")  # fmt: skip
+    expect = [
+        int(number(x, "s32") > -5)
+        | int(x < 4294967291) << 1
+        | int(number(y, "s64") >= -1) << 2
+        | int(floats.compare(floats.F32, "leu", x, 0x3F800000)) << 3
+        for x, y in zip(a, b)
+    ]
+    yield each(
+        "setp_immediates",
+        "setp against constants of every kind",
+        body,
+        [("a", "u32", a), ("b", "u64", b)],
+        [("r", "u32", expect)],
+        registers=".reg .pred %p;",
+    )
 
 
 def cases():

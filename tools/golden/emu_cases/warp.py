@@ -41,14 +41,25 @@ def shuffles():
                 j, ok = shuffled(mode, lane, by, control)
                 lanes[lane] = (lanes[lane] * 31 + a[j]) & FULL
                 inside[lane] += ok << i
-        yield each(f"shfl_{mode}", f"shfl.sync.{mode}: distances, widths and the predicate; the results are hashed", body,
-                   [("a", "u32", a)], [("r", "u32", lanes), ("f", "u32", inside)], registers=".reg .pred %p;\n.reg .b32 %v;")  # fmt: skip
+        yield each(
+            f"shfl_{mode}",
+            f"shfl.sync.{mode}: distances, widths and the predicate; the results are hashed",
+            body,
+            [("a", "u32", a)],
+            [("r", "u32", lanes), ("f", "u32", inside)],
+            registers=".reg .pred %p;\n.reg .b32 %v;",
+        )
     by = [(7 * i + 3) % 40 for i in range(32)]
     expect = [a[shuffled("idx", i, by[i], 0x1F)[0]] for i in range(32)]
     butterfly = [a[shuffled("bfly", i, by[i], 0x1F)[0]] for i in range(32)]
     body = "shfl.sync.idx.b32 %r, %a, %b, 31, -1;\nshfl.sync.bfly.b32 %s, %a, %b, 31, -1;"
-    yield each("shfl_per_lane", "each lane may name another source; a source past 31 wraps to five bits", body,
-               [("a", "u32", a), ("b", "u32", by)], [("r", "u32", expect), ("s", "u32", butterfly)])  # fmt: skip
+    yield each(
+        "shfl_per_lane",
+        "each lane may name another source; a source past 31 wraps to five bits",
+        body,
+        [("a", "u32", a), ("b", "u32", by)],
+        [("r", "u32", expect), ("s", "u32", butterfly)],
+    )
     body = "mov.b32 %v, %a;\n"
     for step in (16, 8, 4, 2, 1):
         body += f"shfl.sync.bfly.b32 %w, %v, {step}, 31, -1;\nadd.f32 %v, %v, %w;\n"
@@ -56,8 +67,14 @@ def shuffles():
     tree = list(total)
     for step in (16, 8, 4, 2, 1):
         tree = [add(F32, tree[i], tree[i ^ step]) for i in range(32)]
-    yield each("shfl_sum", "a butterfly sum of f32 gives every lane the same bits", body + "mov.b32 %r, %v;", [("a", "u32", total)],
-               [("r", "u32", tree)], registers=".reg .f32 %v, %w;")  # fmt: skip
+    yield each(
+        "shfl_sum",
+        "a butterfly sum of f32 gives every lane the same bits",
+        body + "mov.b32 %r, %v;",
+        [("a", "u32", total)],
+        [("r", "u32", tree)],
+        registers=".reg .f32 %v, %w;",
+    )
 
 
 def divergent_shuffle():
@@ -73,17 +90,34 @@ def divergent_shuffle():
         shfl.sync.idx.b32 %r, %a, 8, 31, 0x55555555;
         DONE:
         bar.warp.sync -1;"""
-    yield each("shfl_in_both_branches", "lanes of each side of a branch shuffle under their own mask", body, [("a", "u32", a)],
-               [("r", "u32", [a[8] if i % 2 == 0 else a[5] for i in range(32)])], registers=".reg .pred %p;\n.reg .b32 %o;")  # fmt: skip
+    yield each(
+        "shfl_in_both_branches",
+        "lanes of each side of a branch shuffle under their own mask",
+        body,
+        [("a", "u32", a)],
+        [("r", "u32", [a[8] if i % 2 == 0 else a[5] for i in range(32)])],
+        registers=".reg .pred %p;\n.reg .b32 %o;",
+    )
 
 
 def votes():
     """all, any, uni and ballot."""
-    rows = {"n": lambda i: False, "y": lambda i: True, "o": lambda i: i == 17, "h": lambda i: i >= 16, "m": lambda i: i % 3 == 0}
+    rows = {
+        "n": lambda i: False,
+        "y": lambda i: True,
+        "o": lambda i: i == 17,
+        "h": lambda i: i >= 16,
+        "m": lambda i: i % 3 == 0,
+    }
     body = "mov.u32 %r, 0;\n"
     bit, expect = 0, 0
-    code = {"n": "setp.ne.u32 %p, %t, %t;", "y": "setp.eq.u32 %p, %t, %t;", "o": "setp.eq.u32 %p, %t, 17;",
-            "h": "setp.ge.u32 %p, %t, 16;", "m": "rem.u32 %z, %t, 3;\nsetp.eq.u32 %p, %z, 0;"}  # fmt: skip
+    code = {
+        "n": "setp.ne.u32 %p, %t, %t;",
+        "y": "setp.eq.u32 %p, %t, %t;",
+        "o": "setp.eq.u32 %p, %t, 17;",
+        "h": "setp.ge.u32 %p, %t, 16;",
+        "m": "rem.u32 %z, %t, 3;\nsetp.eq.u32 %p, %z, 0;",
+    }
     outs = []
     for name, truth in rows.items():
         held = [truth(i) for i in range(32)]
@@ -92,12 +126,19 @@ def votes():
             body += f"vote.sync.{op}.pred %q, %p, -1;\n@%q or.b32 %r, %r, {1 << bit:#x};\n"
             expect |= int(result) << bit
             bit += 1
-        body += f"vote.sync.all.pred %q, !%p, -1;\n@%q or.b32 %r, %r, {1 << bit:#x};\nvote.sync.ballot.b32 %{name}, %p, -1;\n"
+        body += f"vote.sync.all.pred %q, !%p, -1;\n@%q or.b32 %r, %r, {1 << bit:#x};\n"
+        body += f"vote.sync.ballot.b32 %{name}, %p, -1;\n"
         expect |= int(not any(held)) << bit
         bit += 1
         outs.append((name, "u32", [sum(int(h) << i for i, h in enumerate(held))] * 32))
-    yield each("vote_sync", "vote.sync all, any, uni and ballot", body, [("a", "u32", list(range(32)))],
-               [("r", "u32", [expect] * 32), *outs], registers=".reg .pred %p, %q;\n.reg .b32 %z;")  # fmt: skip
+    yield each(
+        "vote_sync",
+        "vote.sync all, any, uni and ballot",
+        body,
+        [("a", "u32", list(range(32)))],
+        [("r", "u32", [expect] * 32), *outs],
+        registers=".reg .pred %p, %q;\n.reg .b32 %z;",
+    )
     body = """
         setp.lt.u32 %p, %t, 12;
         @!%p bra DONE;
@@ -107,16 +148,27 @@ def votes():
         @%q or.b32 %v, %v, 0x80000000;
         DONE:
         selp.u32 %r, %v, %t, %p;"""
-    yield each("vote_part_of_warp", "a vote under a mask counts its lanes alone", body, [("a", "u32", list(range(32)))],
-               [("r", "u32", [0x80000C00 if i < 12 else i for i in range(32)])], registers=".reg .pred %p, %q;\n.reg .b32 %v;")  # fmt: skip
+    yield each(
+        "vote_part_of_warp",
+        "a vote under a mask counts its lanes alone",
+        body,
+        [("a", "u32", list(range(32)))],
+        [("r", "u32", [0x80000C00 if i < 12 else i for i in range(32)])],
+        registers=".reg .pred %p, %q;\n.reg .b32 %v;",
+    )
 
 
 def matches():
     """Lanes that hold the same value."""
     a = [(i * 5 % 7) * 0x01010101 for i in range(32)]
     same = [sum(1 << j for j in range(32) if a[j] == a[i]) for i in range(32)]
-    yield each("match_any", "match.any.sync gives the lanes with the same value", "match.any.sync.b32 %r, %a, -1;",
-               [("a", "u32", a)], [("r", "u32", same)])  # fmt: skip
+    yield each(
+        "match_any",
+        "match.any.sync gives the lanes with the same value",
+        "match.any.sync.b32 %r, %a, -1;",
+        [("a", "u32", a)],
+        [("r", "u32", same)],
+    )
     wide = [(i % 3) << 32 | 5 for i in range(32)]
     body = """
         match.any.sync.b64 %r, %a, -1;
@@ -126,9 +178,18 @@ def matches():
         mov.u32 %w, 99;
         match.all.sync.b32 %v|%p, %w, -1;
         selp.u32 %y, %v, 7, %p;"""
-    yield each("match_all", "match.all.sync gives the mask and true where all agree, 0 and false where not", body, [("a", "u64", wide)],
-               [("r", "u32", [sum(1 << j for j in range(32) if wide[j] == wide[i]) for i in range(32)]), ("x", "u32", [7] * 32),
-                ("y", "u32", [FULL] * 32)], registers=".reg .pred %p;\n.reg .b32 %v, %w;")  # fmt: skip
+    yield each(
+        "match_all",
+        "match.all.sync gives the mask and true where all agree, 0 and false where not",
+        body,
+        [("a", "u64", wide)],
+        [
+            ("r", "u32", [sum(1 << j for j in range(32) if wide[j] == wide[i]) for i in range(32)]),
+            ("x", "u32", [7] * 32),
+            ("y", "u32", [FULL] * 32),
+        ],
+        registers=".reg .pred %p;\n.reg .b32 %v, %w;",
+    )
 
 
 def reductions():
@@ -150,10 +211,26 @@ def reductions():
         redux.sync.and.b32 %n, %v, -1;
         redux.sync.or.b32 %o, %v, -1;
         redux.sync.xor.b32 %e, %v, -1;"""
-    results = [("u", sum(a)), ("s", sum(a)), ("l", min(a)), ("h", max(a)), ("m", min(as_signed)), ("x", max(as_signed)),
-               ("n", both), ("o", either), ("e", odd)]  # fmt: skip
-    yield each("redux_sync", "redux.sync add, min, max, and, or, xor of a whole warp", body, [("a", "u32", a)],
-               [(name, "u32", [x & FULL] * 32) for name, x in results], 80, registers=".reg .b32 %v;")  # fmt: skip
+    results = [
+        ("u", sum(a)),
+        ("s", sum(a)),
+        ("l", min(a)),
+        ("h", max(a)),
+        ("m", min(as_signed)),
+        ("x", max(as_signed)),
+        ("n", both),
+        ("o", either),
+        ("e", odd),
+    ]
+    yield each(
+        "redux_sync",
+        "redux.sync add, min, max, and, or, xor of a whole warp",
+        body,
+        [("a", "u32", a)],
+        [(name, "u32", [x & FULL] * 32) for name, x in results],
+        80,
+        registers=".reg .b32 %v;",
+    )
     body = """
         setp.lt.u32 %p, %t, 5;
         @%p bra LOW;
@@ -162,13 +239,21 @@ def reductions():
         LOW:
         redux.sync.max.u32 %r, %a, 0x1F;
         DONE:"""
-    yield each("redux_sync_masks", "redux.sync under the masks of two branches", body, [("a", "u32", a)],
-               [("r", "u32", [max(a[:5]) if i < 5 else sum(a[5:]) & FULL for i in range(32)])], 80, registers=".reg .pred %p;")  # fmt: skip
+    yield each(
+        "redux_sync_masks",
+        "redux.sync under the masks of two branches",
+        body,
+        [("a", "u32", a)],
+        [("r", "u32", [max(a[:5]) if i < 5 else sum(a[5:]) & FULL for i in range(32)])],
+        80,
+        registers=".reg .pred %p;",
+    )
 
 
 def masks():
     """activemask and the lane registers."""
-    body = """
+    body = (
+        """
         mov.u32 %t, %tid.x;
         activemask.b32 %m;
         mov.u32 %l, %laneid;
@@ -180,17 +265,26 @@ def masks():
         mov.u32 %w, %warpid;
         shfl.sync.idx.b32 %x, %w, 0, 31, %m;
         setp.eq.u32 %p, %x, %w;
-        selp.u32 %w, 1, 0, %p;""" + address("%q", "r", "%t", 32) + """
+        selp.u32 %w, 1, 0, %p;"""
+        + address("%q", "r", "%t", 32)
+        + """
         st.global.v4.u32 [%q], {%m, %l, %e, %b};
         st.global.v4.u32 [%q+16], {%c, %g, %h, %w};"""
+    )
     expect = []
     for i in range(45):
         lane = i % 32
         mask = FULL if i < 32 else (1 << 13) - 1
         equal, below = 1 << lane, (1 << lane) - 1
         expect += [mask, lane, equal, below, below | equal, FULL ^ below ^ equal, FULL ^ below, 1]
-    yield Case("lane_registers", "%laneid, %lanemask_*, activemask and %warpid in a whole and a partial warp", [out("r", "u32", expect)],
-               body, block=(45,), registers=".reg .b32 %t, %m, %l, %e, %b, %c, %g, %h, %w, %x;\n.reg .b64 %q;\n.reg .pred %p;")  # fmt: skip
+    yield Case(
+        "lane_registers",
+        "%laneid, %lanemask_*, activemask and %warpid in a whole and a partial warp",
+        [out("r", "u32", expect)],
+        body,
+        block=(45,),
+        registers=".reg .b32 %t, %m, %l, %e, %b, %c, %g, %h, %w, %x;\n.reg .b64 %q;\n.reg .pred %p;",
+    )
 
 
 def cases():
