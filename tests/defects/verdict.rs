@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use qwarp::backend::gpu::kernels::Kernels;
-use qwarp::driver::{DriverError, Target};
+use qwarp::driver::{Driver, DriverError, Target};
 use qwarp::emu::{EmuOptions, Emulator};
 
 use crate::defects::Mutant;
 use crate::gpu_cases::{self, Case, Device, Failure};
 
-/// Larger cases take longer and show nothing that smaller ones do not: every loop of a kernel goes round in these.
-const LARGEST_FLOOR_BYTES: usize = 80 << 10;
+/// Larger cases take longer and show nothing that smaller ones do not: every loop of a kernel goes round twice in these.
+const LARGEST_FLOOR_BYTES: usize = 300 << 10;
 
 /// How a defect ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

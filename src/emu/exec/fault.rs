@@ -73,16 +73,11 @@ impl Fault {
 fn place(grid: &Grid<'_>, spot: Spot) -> Place {
     let program = grid.program;
     let origin = program.origins.get(spot.pc as usize);
-    let source = origin.and_then(|origin| {
-        let (file, line) = origin.loc?;
-        let (_, name) = program.files.iter().find(|(number, _)| *number == file)?;
-        Some((name.clone(), line))
-    });
     Place {
         cta: grid.cta(spot.cta),
         thread: grid.thread(spot.thread),
         ptx_line: origin.map_or(0, |origin| origin.line),
         instruction: origin.map_or_else(String::new, |origin| origin.text.clone()),
-        source,
+        source: origin.and_then(|origin| origin.source.clone()),
     }
 }

@@ -64,8 +64,8 @@ pub struct Inst {
 pub struct Origin {
     /// Line of the PTX text, from 1.
     pub line: u32,
-    /// `.loc`: file number and line.
-    pub loc: Option<(u32, u32)>,
+    /// File and line of the `.cu` source, where the PTX has them.
+    pub source: Option<(String, u32)>,
     /// The instruction's text.
     pub text: String,
 }
@@ -92,8 +92,6 @@ pub struct Program {
     pub code: Vec<Inst>,
     /// Where each came from.
     pub origins: Vec<Origin>,
-    /// `.file` names by number.
-    pub files: Vec<(u32, String)>,
     /// Register operands of instructions, see [`Inst::list`].
     pub lists: Vec<Slot>,
     /// Immediate operands, each the same in all lanes; a 64-bit one is two rows.

@@ -69,8 +69,7 @@ fn decode_entry(module: &Module, entry: &Entry, target: Target) -> Result<Progra
         name: entry.name.clone(),
         target,
         code: finished,
-        origins: origins(entry),
-        files: module.files.clone(),
+        origins: origins(module, entry),
         lists,
         constants: constants.rows,
         rows: rows.rows,
@@ -119,15 +118,17 @@ fn number_preds(types: &[Type]) -> Result<(Vec<u16>, u16), DecodeError> {
     Ok((numbers.collect(), count))
 }
 
-fn origins(entry: &Entry) -> Vec<Origin> {
+fn origins(module: &Module, entry: &Entry) -> Vec<Origin> {
     let origin = |at: &Instruction| Origin {
         line: at.line,
-        loc: at.loc,
+        source: module
+            .source(at)
+            .map(|(file, line)| (file.to_string(), line)),
         text: at.text.clone(),
     };
     let end = Origin {
         line: entry.line,
-        loc: None,
+        source: None,
         text: "end of the kernel".into(),
     };
     entry.body.iter().map(origin).chain([end]).collect()

@@ -1,5 +1,9 @@
 //! Seeded defects: kernels with one instruction wrong.
-#![allow(dead_code, unused_imports, reason = "each program uses its own part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each program uses its own part"
+)]
 
 mod mutants;
 mod mutators;

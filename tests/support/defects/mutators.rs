@@ -167,7 +167,7 @@ fn drop_mov(site: &Site<'_>) -> Option<String> {
         site.instruction.operands.get(1),
         Some(Operand::Integer(_) | Operand::Float32(_) | Operand::Float64(_))
     );
-    dropped(is(site, &["mov"]) && literal)
+    dropped(is(site, &["mov"]) && literal && site.lives)
 }
 
 /// The address one element further.
@@ -249,7 +249,7 @@ fn change_constant(site: &Site<'_>) -> Option<String> {
     const COMPUTING: [&str; 13] = [
         "add", "sub", "mul", "mad", "fma", "shl", "shr", "and", "or", "xor", "mov", "selp", "div",
     ];
-    if !is(site, &COMPUTING) {
+    if !is(site, &COMPUTING) || (is(site, &["mov"]) && !site.lives) {
         return None;
     }
     let operands = site.instruction.operands.iter().enumerate().skip(1);

@@ -13,6 +13,42 @@ pub struct Site<'a> {
     pub constants: &'a HashMap<String, u64>,
     /// A predicate that an instruction before this one wrote.
     pub predicate: Option<String>,
+    /// Whether a constant that is set here is read: see [`lives`].
+    pub lives: bool,
+}
+
+/// The instructions that write a register, in the order of the text.
+type Writers<'a> = HashMap<&'a str, Vec<&'a Instruction>>;
+
+fn writers(entry: &Entry) -> Writers<'_> {
+    let mut writers = Writers::new();
+    for instruction in &entry.body {
+        if let Some(Operand::Name(name)) = instruction.operands.first() {
+            writers.entry(name).or_default().push(instruction);
+        }
+    }
+    writers
+}
+
+/// Whether a `mov` of a constant matters: nothing else writes the register, or something adds to what stands there, and the
+/// `mov` does not repeat one before it. nvcc sets a register in both arms of a branch, and sets what a guarded load may leave
+/// unset to a zero that nothing reads; without such a `mov` a kernel is as right as before.
+fn lives(instruction: &Instruction, writers: &Writers<'_>) -> bool {
+    let Some(register @ Operand::Name(name)) = instruction.operands.first() else {
+        return true;
+    };
+    let others = writers.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+    let others: Vec<_> = others
+        .iter()
+        .filter(|other| other.line != instruction.line)
+        .collect();
+    let repeats = others
+        .iter()
+        .any(|other| other.line < instruction.line && other.text == instruction.text);
+    let continued = others
+        .iter()
+        .any(|other| other.operands[1..].contains(register));
+    !repeats && (others.is_empty() || continued)
 }
 
 /// The text of an instruction in pieces, ready to be changed and put together again.
@@ -69,6 +105,7 @@ pub fn sites<'a>(
 ) -> Vec<Site<'a>> {
     let mut predicate = None;
     let mut sites = Vec::new();
+    let writers = writers(entry);
     for instruction in &entry.body {
         let line = lines.get(instruction.line as usize - 1).unwrap_or(&"");
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -78,6 +115,7 @@ pub fn sites<'a>(
                 statement: Statement::new(&instruction.text),
                 constants,
                 predicate: predicate.clone(),
+                lives: lives(instruction, &writers),
             });
         }
         // A name with `#` belongs to a scope of inline assembly and is known only there.
@@ -93,14 +131,8 @@ pub fn sites<'a>(
 
 /// Registers that only one instruction of the entry writes, a `mov` of an integer.
 pub fn constants(entry: &Entry) -> HashMap<String, u64> {
-    let mut writes: HashMap<&str, Vec<&Instruction>> = HashMap::new();
-    for instruction in &entry.body {
-        if let Some(Operand::Name(name)) = instruction.operands.first() {
-            writes.entry(name).or_default().push(instruction);
-        }
-    }
     let mut found = HashMap::new();
-    for (name, writers) in writes {
+    for (name, writers) in writers(entry) {
         if let [writer] = writers[..]
             && let ("mov", Some(Operand::Integer(value))) =
                 (writer.parts[0].as_str(), writer.operands.get(1))

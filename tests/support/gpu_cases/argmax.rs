@@ -32,8 +32,8 @@ use Plant::{Infinity, Nan, NegativeNan, NoFinite, Nothing, OneFinite, Tie, Zeros
 const SHAPES: [(usize, usize, Plant); 50] = [
     (1, 1, Nothing),
     (2, 1, NoFinite),
-    (3, 2, Tie),
-    (2, 3, Nothing),
+    (3, 2, OneFinite),
+    (2, 3, OneFinite),
     (3, 4, Zeros),
     (2, 5, Tie),
     (1, 7, Nan),

@@ -120,12 +120,13 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
 
     fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
-        // Up to 20, so that the exponential is large, small, and near one.
+        // Up to 20, so that the exponential is large, small, and near one; one in seven up to 120, where it is clamped.
         let gate_up: Vec<f32> = self
             .rows
             .values(2 * n, 5)
             .iter()
-            .map(|x| x * 10.0)
+            .enumerate()
+            .map(|(i, x)| x * if i % 7 == 3 { 60.0 } else { 10.0 })
             .collect();
         let expected = reference::silu_mul(&Matrix {
             cols: 2 * n,
