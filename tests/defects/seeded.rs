@@ -78,8 +78,8 @@ fn seeded_defects_are_caught() {
                 let name = mutant.name();
                 let reason = explained.get(&name).map_or("UNEXPLAINED", String::as_str);
                 println!(
-                    "survived: {name}: `{}` -> `{}`: {reason}",
-                    mutant.before, mutant.after
+                    "survived: {name}, line {}: `{}` -> `{}`: {reason}",
+                    mutant.line, mutant.before, mutant.after
                 );
                 survivors.insert(name);
             }

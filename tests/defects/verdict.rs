@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use qwarp::backend::gpu::kernels::Kernels;
-use qwarp::driver::{Driver, DriverError, Target};
+use qwarp::driver::{DriverError, Target};
 use qwarp::emu::{EmuOptions, Emulator};
 
 use crate::defects::Mutant;

@@ -1,9 +1,5 @@
 //! Seeded defects: kernels with one instruction wrong.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each program uses its own part"
-)]
+#![allow(dead_code, unused_imports, reason = "each program uses its own part")]
 
 mod mutants;
 mod mutators;

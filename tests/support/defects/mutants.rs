@@ -15,6 +15,9 @@ pub struct Mutant {
     pub kernel: String,
     /// The kind of defect.
     pub mutator: &'static str,
+    /// The instruction's place in the kernel, from 0. Unlike a line of the file it stays when another kernel changes, or a
+    /// comment.
+    pub index: usize,
     /// The line of the PTX text, from 1.
     pub line: u32,
     /// What stood there.
@@ -24,9 +27,9 @@ pub struct Mutant {
 }
 
 impl Mutant {
-    /// `<kernel>/<kind>/<line>`.
+    /// `<kernel>/<kind>/<index>`.
     pub fn name(&self) -> String {
-        format!("{}/{}/{}", self.kernel, self.mutator, self.line)
+        format!("{}/{}/{}", self.kernel, self.mutator, self.index)
     }
 
     /// The text with the defect; lines keep their numbers.
@@ -57,6 +60,7 @@ pub fn all(ptx: &str) -> Vec<Mutant> {
             mutants.extend(changed.map(|(site, after)| Mutant {
                 kernel: entry.name.clone(),
                 mutator,
+                index: site.index,
                 line: site.instruction.line,
                 before: site.instruction.text.clone(),
                 after,

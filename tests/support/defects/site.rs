@@ -7,6 +7,8 @@ use qwarp::emu::ptx::{Entry, Instruction, Operand};
 /// An instruction and what a mutator has to know of its surroundings.
 pub struct Site<'a> {
     pub instruction: &'a Instruction,
+    /// Its index in the entry's body.
+    pub index: usize,
     /// The instruction's text in pieces.
     pub statement: Statement,
     /// Registers that only one instruction writes, a `mov` of an integer.
@@ -106,12 +108,13 @@ pub fn sites<'a>(
     let mut predicate = None;
     let mut sites = Vec::new();
     let writers = writers(entry);
-    for instruction in &entry.body {
+    for (index, instruction) in entry.body.iter().enumerate() {
         let line = lines.get(instruction.line as usize - 1).unwrap_or(&"");
         let words: Vec<&str> = line.split_whitespace().collect();
         if words.join(" ") == format!("{};", instruction.text) {
             sites.push(Site {
                 instruction,
+                index,
                 statement: Statement::new(&instruction.text),
                 constants,
                 predicate: predicate.clone(),

@@ -14,6 +14,8 @@ enum Plant {
     Nothing,
     /// The largest twice, in places that follow from the row.
     Tie,
+    /// The two largest with nothing between them, the larger one second.
+    Close,
     /// All negative but a zero of each sign, the negative one first.
     Zeros,
     /// A NaN of each sign.
@@ -26,7 +28,7 @@ enum Plant {
     OneFinite,
 }
 
-use Plant::{Infinity, Nan, NegativeNan, NoFinite, Nothing, OneFinite, Tie, Zeros};
+use Plant::{Close, Infinity, Nan, NegativeNan, NoFinite, Nothing, OneFinite, Tie, Zeros};
 
 /// Rows, logits of a row, and what is planted. A part has 2048 logits, a CTA takes 1024 at once.
 const SHAPES: [(usize, usize, Plant); 50] = [
@@ -44,7 +46,7 @@ const SHAPES: [(usize, usize, Plant); 50] = [
     (2, 33, Infinity),
     (1, 127, NegativeNan),
     (3, 128, Tie),
-    (2, 129, Nothing),
+    (5, 129, Close),
     (5, 131, Zeros),
     (2, 255, Tie),
     (3, 256, Nothing),
@@ -53,11 +55,11 @@ const SHAPES: [(usize, usize, Plant); 50] = [
     (2, 1023, Tie),
     (3, 1024, Tie),
     (2, 1025, Tie),
-    (1, 1028, Nothing),
+    (5, 1028, Zeros),
     (2, 2045, Nothing),
     (3, 2046, Tie),
     (2, 2047, Nan),
-    (2, 2048, Tie),
+    (5, 2048, Close),
     (3, 2049, Nothing),
     (1, 2052, Tie),
     (2, 3072, Zeros),
@@ -113,6 +115,7 @@ impl Plant {
         match self {
             Nothing => {}
             Tie => (logits[a], logits[b]) = (2.5, 2.5),
+            Close => (logits[a.min(b)], logits[a.max(b)]) = (2.5, 2.5f32.next_up()),
             Zeros => {
                 logits.iter_mut().for_each(|x| *x = -x.abs() - 1.0);
                 (logits[a.min(b)], logits[a.max(b)]) = (-0.0, 0.0);
