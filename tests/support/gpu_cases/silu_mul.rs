@@ -125,8 +125,8 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
             .rows
             .values(2 * n, 5)
             .iter()
-            .enumerate()
-            .map(|(i, x)| x * if i % 7 == 3 { 60.0 } else { 10.0 })
+            .zip(self.rows.first * 2 * n..)
+            .map(|(x, i)| x * if i % 7 == 3 { 60.0 } else { 10.0 })
             .collect();
         let expected = reference::silu_mul(&Matrix {
             cols: 2 * n,
