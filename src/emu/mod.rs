@@ -11,6 +11,6 @@ pub mod ptx;
 mod report;
 mod rows;
 
-pub use emulator::{EmuOptions, Emulator};
+pub use emulator::{Counted, EmuOptions, Emulator};
 pub use report::{Place, Report, ReportKind};
 pub use rows::{LANES, LOCAL_WINDOW, Row, Rows, SHARED_WINDOW, Slot, WINDOW_SHIFT, WideRow};

@@ -11,11 +11,12 @@ mod state;
 use std::cell::RefCell;
 use std::time::Instant;
 
+use super::counters::Counters;
 use super::exec;
 use super::exec::alu::Alu;
 use crate::driver::{
-    DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Image, Launch, ModuleId,
-    Result, SequenceId, Target,
+    DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Geometry, Image, Launch,
+    ModuleId, Result, SequenceId, Target,
 };
 use state::State;
 
@@ -33,6 +34,17 @@ pub struct EmuOptions {
     pub checks: bool,
     /// Whether instructions and memory traffic are counted.
     pub counters: bool,
+}
+
+/// What a launch did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The kernel.
+    pub kernel: String,
+    /// Its grid and CTA.
+    pub geometry: Geometry,
+    /// Instructions and traffic.
+    pub counters: Counters,
 }
 
 /// A GPU in software.
@@ -69,9 +81,14 @@ impl Emulator {
         self.state.borrow().lane_instructions
     }
 
+    /// What the launches since the last call did, in order; nothing without [`EmuOptions::counters`].
+    pub fn counters(&self) -> Vec<Counted> {
+        std::mem::take(&mut self.state.borrow_mut().counted)
+    }
+
     fn run(&self, launch: &Launch) -> Result<()> {
         let mut state = self.state.borrow_mut();
-        let (lane_instructions, report) = {
+        let (lane_instructions, counted, report) = {
             let grid = prepare::grid(&state, launch, &self.facts, &self.options, self.budget)?;
             if self.options.checks {
                 prepare::forget_outputs(&grid);
@@ -82,9 +99,15 @@ impl Emulator {
                 reason: "the host has no memory for what the checks keep".into(),
             })?;
             let report = outcome.fault.map(|fault| fault.report(&grid));
-            (outcome.lane_instructions, report)
+            let counted = outcome.counters.map(|counters| Counted {
+                kernel: grid.program.name.clone(),
+                geometry: launch.geometry,
+                counters,
+            });
+            (outcome.lane_instructions, counted, report)
         };
         state.lane_instructions += lane_instructions;
+        state.counted.extend(counted);
         report.map_or(Ok(()), |report| Err(DriverError::Finding(Box::new(report))))
     }
 }

@@ -59,6 +59,7 @@ pub fn grid<'a>(
         thread_ids: thread_ids(launch.geometry.block, warps),
         budget,
         checks: options.checks,
+        counters: options.counters,
     })
 }
 

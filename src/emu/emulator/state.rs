@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::Counted;
 use crate::driver::{
     DevicePtr, DriverError, EventId, FunctionId, Image, Launch, ModuleId, Result, SequenceId,
     Target,
@@ -18,6 +19,8 @@ pub struct State {
     pub memory: Device,
     /// Instructions run so far, counted a lane.
     pub lane_instructions: u64,
+    /// What launches did, until somebody asks.
+    pub counted: Vec<Counted>,
     /// The kernels of all modules.
     programs: Vec<Program>,
     /// The first kernel of each module and one past its last.
@@ -58,6 +61,7 @@ impl State {
         State {
             memory: Device::new(capacity),
             lane_instructions: 0,
+            counted: Vec::new(),
             programs: Vec::new(),
             modules: Vec::new(),
             events: Vec::new(),

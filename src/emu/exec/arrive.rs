@@ -34,6 +34,23 @@ pub struct Arrival {
     pub holds: u32,
 }
 
+/// Whether the lanes of the current mask are those that the instruction names by an immediate, as nearly all do.
+#[inline(always)]
+pub fn all_named(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> bool {
+    let mask = cx.lanes.mask;
+    let last = usize::from(inst.defs) + usize::from(inst.uses);
+    let members = (inst.list as usize + last)
+        .checked_sub(1)
+        .and_then(|index| cx.grid.program.lists.get(index));
+    match members {
+        Some(slot) if slot.is_constant() && member_mask(cx, inst).is_some() => {
+            let wanted = cx.lanes.rows.get(*slot).0[0];
+            mask & !wanted == 0 && wanted & warp.live & !mask == 0
+        }
+        _ => false,
+    }
+}
+
 /// The lanes of the current mask whose partners are all there.
 pub fn ready(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> Checked<u32> {
     let mask = cx.lanes.mask;
@@ -50,14 +67,6 @@ pub fn ready(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> Checked<u32> {
         if team & !wanted != 0 {
             let lane = (team & !wanted).trailing_zeros();
             let what = format!("lane {lane} is not in its own member mask {wanted:#010x}");
-            return Err(cx.fault(ReportKind::Divergence, lane, what));
-        }
-        let otherwise = wanted & mask & !team;
-        if otherwise != 0 {
-            let lane = team.trailing_zeros();
-            let what = format!(
-                "lanes {team:#010x} name member mask {wanted:#010x}, lanes {otherwise:#010x} of it another"
-            );
             return Err(cx.fault(ReportKind::Divergence, lane, what));
         }
         if wanted & warp.live & !team == 0 {

@@ -7,6 +7,7 @@ use super::fault::{Fault, Spot};
 use super::grid::Grid;
 use super::poison::Poison;
 use super::watch::Watch;
+use crate::emu::counters::Counters;
 use crate::emu::program::{GuardSlot, Inst, Pred};
 use crate::emu::report::ReportKind;
 use crate::emu::rows::Slot;
@@ -27,6 +28,8 @@ pub struct Context<'a> {
     pub lanes: LaneState<'a>,
     /// Which registers hold nothing.
     pub poison: Poison<'a>,
+    /// The counters, where something is counted.
+    pub counters: Option<&'a mut Counters>,
     /// The checks, where they are made.
     pub watch: Option<Watch<'a>>,
     /// Instructions run so far, counted a lane.

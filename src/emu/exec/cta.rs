@@ -17,6 +17,7 @@ use super::step::{self, Pause};
 use super::warp::{Status, Warp};
 use super::watch::{Near, Watch};
 use crate::emu::check::Cells;
+use crate::emu::counters::Counters;
 use crate::emu::op::{BarrierKind, Op, Special};
 use crate::emu::report::ReportKind;
 use crate::emu::rows::{LANES, Row, Rows};
@@ -41,6 +42,8 @@ pub struct Cta<'g> {
     shared: Vec<Cell<u32>>,
     local: Vec<Cell<u32>>,
     barriers: Barriers,
+    /// The counters, where something is counted.
+    pub counters: Option<Counters>,
     /// The checks' part, where they are made.
     pub near: Option<Near>,
     left: u64,
@@ -77,6 +80,7 @@ impl<'g> Cta<'g> {
             shared: words(grid.shared_bytes as usize),
             local: words(warps * local),
             barriers: Barriers::default(),
+            counters: grid.counters.then(Counters::default),
             near,
             left: 0,
             progress: Progress::default(),
@@ -232,6 +236,7 @@ impl<'g> Cta<'g> {
                 preds: &mut self.poison_preds[preds],
                 spreads: self.spreads[index],
             },
+            counters: self.counters.as_mut(),
             watch: self.near.as_mut().map(|near| Watch { near, far }),
             lane_instructions: 0,
             changed: false,

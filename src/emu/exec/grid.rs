@@ -74,6 +74,8 @@ pub struct Grid<'a> {
     pub budget: u64,
     /// Whether the checks beyond bounds are made.
     pub checks: bool,
+    /// Whether instructions and traffic are counted.
+    pub counters: bool,
 }
 
 impl Grid<'_> {

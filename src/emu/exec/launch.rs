@@ -15,6 +15,7 @@ use super::grid::Grid;
 use super::memory::{conflict_fault, global_memory};
 use super::watch::Near;
 use crate::emu::check::{Cells, Clocks, first_conflict};
+use crate::emu::counters::Counters;
 use crate::emu::ptx::Space;
 use crate::emu::report::ReportKind;
 
@@ -26,6 +27,8 @@ const SHARDS: u64 = 16;
 pub struct Outcome {
     /// Instructions run, counted a lane.
     pub lane_instructions: u64,
+    /// What was counted, if anything was.
+    pub counters: Option<Counters>,
     /// What a check found.
     pub fault: Option<Box<Fault>>,
 }
@@ -42,6 +45,7 @@ struct Progress {
 #[derive(Default)]
 struct Worked {
     lane_instructions: u64,
+    counters: Option<Counters>,
     #[expect(clippy::vec_box, reason = "findings arrive boxed, few and large")]
     faults: Vec<Box<Fault>>,
     clocks: Option<Clocks>,
@@ -76,6 +80,7 @@ pub fn run(grid: &Grid<'_>, alu: Alu, host_threads: usize) -> Option<Outcome> {
     };
     Some(Outcome {
         lane_instructions: worked.iter().map(|w| w.lane_instructions).sum(),
+        counters: sum(&worked),
         fault: judge(grid, worked),
     })
 }
@@ -111,8 +116,18 @@ fn work(grid: &Grid<'_>, alu: Alu, progress: &Progress) -> Option<Worked> {
         worked.shards.push((shard, far));
     }
     worked.lane_instructions = cta.lane_instructions;
+    worked.counters = cta.counters.take();
     worked.clocks = cta.near.map(|near| near.clocks);
     Some(worked)
+}
+
+/// What all host threads counted.
+fn sum(worked: &[Worked]) -> Option<Counters> {
+    let each = worked.iter().filter_map(|w| w.counters.clone());
+    each.reduce(|mut sum, one| {
+        sum.add(&one);
+        sum
+    })
 }
 
 /// The finding that counts.

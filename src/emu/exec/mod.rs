@@ -6,6 +6,7 @@ mod arrive;
 mod barrier;
 mod collective;
 mod context;
+mod counting;
 mod cta;
 mod fault;
 mod grid;

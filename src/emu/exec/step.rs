@@ -3,6 +3,7 @@
 use super::alu::Alu;
 use super::arrive::{self, Arrival};
 use super::context::Context;
+use super::counting::class;
 use super::fault::Checked;
 use super::warp::{Group, Warp};
 use super::{collective, memory, poison, special};
@@ -34,41 +35,15 @@ enum Next {
 
 /// Runs a warp for at most `slice` instructions; how many it ran, and why it stopped.
 pub fn run(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, slice: u32) -> Checked<(u32, Pause)> {
-    let grid = cx.grid;
-    let code = grid.program.code.as_slice();
-    for ran in 0..slice {
-        let inst = &code[warp.pc as usize];
-        let mask = cx.guarded(inst.guard, warp.active);
-        cx.pc = warp.pc;
-        cx.lanes.mask = mask;
-        cx.lane_instructions += match mask {
-            u32::MAX => 32,
-            mask => u64::from(mask.count_ones()),
-        };
-        if (inst.poison && grid.checks) || cx.poison.spreads {
-            poison::follow(cx, inst, warp.active)?;
+    let code = &cx.grid.program.code;
+    let mut left = slice;
+    while left > 0 {
+        if matches!(code[warp.pc as usize].op, Op::Alu(_)) {
+            left -= straight(cx, warp, alu, left)?;
+            continue;
         }
-        let next = match inst.op {
-            Op::Alu(op) => {
-                if divides(op) {
-                    divisor(cx, inst)?;
-                }
-                if mask != 0 {
-                    alu.execute(op, inst, &grid.program.lists, &mut cx.lanes);
-                }
-                Next::Advance
-            }
-            Op::Memory(MemoryOp::LoadMatrix { .. }) | Op::Sync(_) => together(cx, warp, inst)?,
-            Op::Memory(op) => {
-                if mask != 0 {
-                    memory::execute(cx, inst, op)?;
-                }
-                Next::Advance
-            }
-            Op::Branch { to } => branch(cx, warp, to)?,
-            op => rare(cx, warp, inst, op)?,
-        };
-        match next {
+        left -= 1;
+        match other(cx, warp)? {
             Next::Advance => {
                 warp.pc += 1;
                 if warp.pc >= warp.meet {
@@ -77,14 +52,103 @@ pub fn run(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, slice: u32) -> Check
             }
             Next::Moved => {}
             Next::Pause(pause) => {
-                warp.clock += u64::from(ran) + 1;
-                return Ok((ran + 1, pause));
+                let ran = slice - left;
+                warp.clock += u64::from(ran);
+                return Ok((ran, pause));
             }
         }
     }
     warp.clock += u64::from(slice);
     warp.end_slice();
     Ok((slice, Pause::Slice))
+}
+
+/// Runs lane arithmetic up to the next instruction of another kind, or to where another group waits, and at most `most`
+/// instructions; how many it ran. Most of a kernel is this, so its loop keeps to what such instructions need.
+#[inline(always)]
+fn straight(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, most: u32) -> Checked<u32> {
+    let program = cx.grid.program;
+    let attentive = cx.counters.is_some() || cx.poison.spreads;
+    let active = warp.active;
+    let (mut pc, mut ran, mut lanes) = (warp.pc, 0, 0);
+    let result = loop {
+        let inst = &program.code[pc as usize];
+        let Op::Alu(op) = inst.op else {
+            break Ok(());
+        };
+        let mask = cx.guarded(inst.guard, active);
+        cx.lanes.mask = mask;
+        lanes += lanes_of(mask);
+        if inst.poison || attentive || divides(op) {
+            cx.pc = pc;
+            if let Err(fault) = attend(cx, inst, active) {
+                break Err(fault);
+            }
+        }
+        if mask != 0 {
+            alu.execute(op, inst, &program.lists, &mut cx.lanes);
+        }
+        (pc, ran) = (pc + 1, ran + 1);
+        if ran == most || pc >= warp.meet {
+            break Ok(());
+        }
+    };
+    warp.pc = pc;
+    cx.lane_instructions += lanes;
+    result?;
+    if pc >= warp.meet {
+        regroup(cx, warp)?;
+    }
+    Ok(ran)
+}
+
+/// Runs one instruction that is no lane arithmetic.
+#[inline(always)]
+fn other(cx: &mut Context<'_>, warp: &mut Warp) -> Checked<Next> {
+    let inst = &cx.grid.program.code[warp.pc as usize];
+    let mask = cx.guarded(inst.guard, warp.active);
+    cx.pc = warp.pc;
+    cx.lanes.mask = mask;
+    cx.lane_instructions += lanes_of(mask);
+    if inst.poison || cx.poison.spreads || cx.counters.is_some() {
+        attend(cx, inst, warp.active)?;
+    }
+    match inst.op {
+        Op::Memory(MemoryOp::LoadMatrix { .. }) | Op::Sync(_) => together(cx, warp, inst),
+        Op::Memory(op) => {
+            if mask != 0 {
+                memory::execute(cx, inst, op)?;
+            }
+            Ok(Next::Advance)
+        }
+        Op::Branch { to } => branch(cx, warp, to),
+        op => rare(cx, warp, inst, op),
+    }
+}
+
+/// How many lanes a mask has; nearly always all.
+#[inline(always)]
+fn lanes_of(mask: u32) -> u64 {
+    match mask {
+        u32::MAX => 32,
+        mask => u64::from(mask.count_ones()),
+    }
+}
+
+/// What is done for some instructions only: counting them, following unwritten registers through them, and looking at
+/// divisors.
+#[cold]
+fn attend(cx: &mut Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
+    if let Some(counters) = &mut cx.counters {
+        counters.instruction(class(&inst.op), cx.lanes.mask);
+    }
+    if cx.grid.checks && (inst.poison || cx.poison.spreads) {
+        poison::follow(cx, inst, active)?;
+    }
+    match inst.op {
+        Op::Alu(op) if divides(op) => divisor(cx, inst),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a zero among the second operands leaves the result open.
@@ -100,7 +164,6 @@ fn divides(op: AluOp) -> bool {
 }
 
 /// PTX leaves the result of an integer division by zero open.
-#[cold]
 fn divisor(cx: &Context<'_>, inst: &Inst) -> Checked<()> {
     let wide = inst.wide >> 2 & 1 == 1;
     let zero = |lane: &usize| match wide {
@@ -190,6 +253,7 @@ fn together(cx: &mut Context<'_>, warp: &mut Warp, inst: &Inst) -> Checked<Next>
             }
             return Ok(Next::Pause(Pause::Barrier(arrival)));
         }
+        _ if arrive::all_named(cx, warp, inst) => mask,
         _ => arrive::ready(cx, warp, inst)?,
     };
     if ready != mask {

@@ -61,6 +61,7 @@ pub fn execute(
             Space::Const => {
                 let size = cx.grid.program.const_bytes.len() as u32;
                 bounds::within(cx, space, Verb::Load, &lanes, size)?;
+                observe::constant(cx, observed(space, order, &lanes));
                 load.run(cx, cx.grid.constants.as_slice(), 0, &lanes);
                 Ok(())
             }

@@ -5,6 +5,7 @@ use crate::emu::check::{
     Cells, Clocks, Conflict, Exchange, Kind, Lanes, Location, Pattern, PendingCopy, Request,
     Strength, Written,
 };
+use crate::emu::counters::{self, Direction};
 use crate::emu::exec::context::Context;
 use crate::emu::exec::fault::{Checked, Fault, Spot};
 use crate::emu::exec::grid::Window;
@@ -48,6 +49,19 @@ fn kind(verb: Verb) -> Kind {
     }
 }
 
+/// Counts an access.
+#[inline(always)]
+fn count(cx: &mut Context<'_>, space: counters::Space, access: &Observed<'_>) {
+    if let Some(counters) = &mut cx.counters {
+        if kind(access.verb) != Kind::Write {
+            counters.request(space, Direction::Read, access.lanes);
+        }
+        if kind(access.verb) != Kind::Read {
+            counters.request(space, Direction::Write, access.lanes);
+        }
+    }
+}
+
 /// An access to global memory, inside `window`.
 #[inline(always)]
 pub fn global(
@@ -56,6 +70,7 @@ pub fn global(
     access: Observed<'_>,
     same_value: SameValue<'_>,
 ) -> Checked<()> {
+    count(cx, counters::Space::Global, &access);
     let Some(watch) = cx.watch.take() else {
         return Ok(());
     };
@@ -77,6 +92,7 @@ pub fn shared(
     access: Observed<'_>,
     same_value: SameValue<'_>,
 ) -> Checked<()> {
+    count(cx, counters::Space::Shared, &access);
     let Some(watch) = cx.watch.take() else {
         return Ok(());
     };
@@ -98,6 +114,7 @@ pub fn shared(
 /// An access to the local memory of the warp's lanes.
 #[inline(always)]
 pub fn local(cx: &mut Context<'_>, access: Observed<'_>, stride: u64) -> Checked<()> {
+    count(cx, counters::Space::Local, &access);
     let Some(watch) = &mut cx.watch else {
         return Ok(());
     };
@@ -105,6 +122,12 @@ pub fn local(cx: &mut Context<'_>, access: Observed<'_>, stride: u64) -> Checked
     let hole = written.and_then(|written| initialised(written, &access));
     let hole = hole.map(|(lane, byte)| (lane, byte - u64::from(lane) * stride));
     settle(cx, &access, None, hole)
+}
+
+/// An access to constant memory: there is nothing to check.
+#[inline(always)]
+pub fn constant(cx: &mut Context<'_>, access: Observed<'_>) {
+    count(cx, counters::Space::Const, &access);
 }
 
 fn race(

@@ -215,6 +215,9 @@ pub fn store<W: WordsMut>(
         }
     }
     match (span.bytes, wide_values) {
+        (1 | 2, false) if span.total() >= 4 => {
+            store_packed(words, base, lanes, u32::from(span.bytes), rows, values);
+        }
         (8, _) => store_wide::<W, 8>(words, base, lanes, rows, values),
         (4, true) => store_wide::<W, 4>(words, base, lanes, rows, values),
         (2, true) => store_wide::<W, 2>(words, base, lanes, rows, values),
@@ -238,6 +241,32 @@ fn store_run<W: WordsMut, const COUNT: usize>(
     for lane in 0..LANES {
         for element in 0..COUNT {
             part.set_word(lane * COUNT + element, values[element].0[lane]);
+        }
+    }
+}
+
+/// Elements below 32 bits that fill whole words in each lane.
+fn store_packed<W: WordsMut>(
+    words: W,
+    base: u64,
+    lanes: &Lanes<'_>,
+    bytes: u32,
+    rows: &Rows<'_>,
+    values: &[Slot],
+) {
+    let (kept, shift) = (u32::MAX >> (32 - 8 * bytes), 8 * bytes);
+    let per_word = (4 / bytes) as usize;
+    for (word, values) in values.chunks_exact(per_word).enumerate() {
+        let mut packed = Row::splat(0);
+        for value in values.iter().rev() {
+            let row = rows.get(*value);
+            for lane in 0..LANES {
+                packed.0[lane] = packed.0[lane] << shift | (row.0[lane] & kept);
+            }
+        }
+        for lane in lanes.active() {
+            let offset = (lanes.address(lane) - base) as usize;
+            words.set_word(offset / 4 + word, packed.0[lane as usize % LANES]);
         }
     }
 }
