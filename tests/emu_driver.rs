@@ -113,7 +113,7 @@ fn a_launch_reads_and_writes_and_counts() {
         let launch = shift(function, 37, a, r, values.len(), 0);
         device.launch(&launch).unwrap();
         assert_eq!(read(&device, r, values.len()).unwrap(), values);
-        assert_eq!(device.instructions(), 37 * 64 * 13);
+        assert_eq!(device.instructions(), 37 * 64 * 12);
         let counted = device.counters();
         assert_eq!((counted.len(), counted[0].kernel.as_str()), (1, "shift"));
         let counters = &counted[0].counters;
@@ -317,7 +317,7 @@ fn a_module_for_a_newer_device_is_refused() {
         (SHIFT.replace("sm_75", "sm_90"), "sm_90"),
         (
             SHIFT.replace("mov.u32 %c", "frobnicate.u32 %c"),
-            "PTX line 12: `frobnicate.u32",
+            "PTX line 11: `frobnicate.u32",
         ),
         (SHIFT.replace("ret;", "ret"), "line"),
     ] {
