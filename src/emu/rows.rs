@@ -27,6 +27,17 @@ impl Row {
     pub const fn splat(value: u32) -> Row {
         Row([value; LANES])
     }
+
+    /// The value that all lanes hold, if it is one.
+    #[inline(always)]
+    pub fn uniform(&self) -> Option<u32> {
+        let first = self.0[0];
+        let differ = self
+            .0
+            .iter()
+            .fold(0, |differ, value| differ | (value ^ first));
+        (differ == 0).then_some(first)
+    }
 }
 
 impl WideRow {

@@ -27,6 +27,7 @@ pub struct Lanes<'a> {
 
 impl<'a> Lanes<'a> {
     /// Finds the pattern of `addresses`.
+    #[inline(always)]
     pub fn of(mask: u32, bytes: u32, addresses: &'a [u64; LANES]) -> Lanes<'a> {
         let first_lane = mask.trailing_zeros() as usize % LANES;
         let first = addresses[first_lane];
@@ -99,6 +100,7 @@ impl Iterator for Active {
 }
 
 /// Whether the lanes of `mask` stand side by side, as their addresses do.
+#[inline(always)]
 fn is_run(mask: u32, bytes: u32, first: u64, addresses: &[u64; LANES]) -> bool {
     if mask == u32::MAX {
         let mut wrong = 0;
@@ -118,6 +120,7 @@ fn is_run(mask: u32, bytes: u32, first: u64, addresses: &[u64; LANES]) -> bool {
 }
 
 /// Whether all lanes of `mask` are at `first`.
+#[inline(always)]
 fn is_same(mask: u32, first: u64, addresses: &[u64; LANES]) -> bool {
     let mut wrong = 0;
     for lane in 0..LANES {

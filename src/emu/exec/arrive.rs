@@ -34,7 +34,7 @@ pub struct Arrival {
     pub holds: u32,
 }
 
-/// Whether the lanes of the current mask are those that the instruction names by an immediate, as nearly all do.
+/// Whether the lanes of the current mask are those that the instruction names, all alike, as nearly all do.
 #[inline(always)]
 pub fn all_named(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> bool {
     let mask = cx.lanes.mask;
@@ -42,13 +42,11 @@ pub fn all_named(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> bool {
     let members = (inst.list as usize + last)
         .checked_sub(1)
         .and_then(|index| cx.grid.program.lists.get(index));
-    match members {
-        Some(slot) if slot.is_constant() && member_mask(cx, inst).is_some() => {
-            let wanted = cx.lanes.rows.get(*slot).0[0];
-            mask & !wanted == 0 && wanted & warp.live & !mask == 0
-        }
-        _ => false,
-    }
+    let wanted = match members {
+        Some(slot) if member_mask(cx, inst).is_some() => cx.lanes.rows.get(*slot).uniform(),
+        _ => None,
+    };
+    wanted.is_some_and(|wanted| mask & !wanted == 0 && wanted & warp.live & !mask == 0)
 }
 
 /// The lanes of the current mask whose partners are all there.
@@ -78,10 +76,10 @@ pub fn ready(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> Checked<u32> {
 
 /// The lanes of `mask` that hold `wanted` as their member mask.
 pub fn team(cx: &Context<'_>, members: Slot, mask: u32, wanted: u32) -> u32 {
-    if members.is_constant() {
+    let row = cx.lanes.rows.get(members);
+    if row.uniform() == Some(wanted) {
         return mask;
     }
-    let row = cx.lanes.rows.get(members);
     let mut same = 0;
     for (lane, value) in row.0.iter().enumerate() {
         same |= u32::from(*value == wanted) << lane;
@@ -90,6 +88,7 @@ pub fn team(cx: &Context<'_>, members: Slot, mask: u32, wanted: u32) -> u32 {
 }
 
 /// The operand that holds the member mask: the last one; `None` for instructions of the whole warp.
+#[inline(always)]
 pub fn member_mask(cx: &Context<'_>, inst: &Inst) -> Option<Slot> {
     match inst.op {
         Op::Sync(SyncOp::Mma(_)) | Op::Memory(_) => None,

@@ -12,6 +12,7 @@ use crate::emu::program::Inst;
 use crate::emu::rows::{LANES, Row};
 
 /// Runs an instruction for lanes that are all there.
+#[inline(always)]
 pub fn execute(cx: &mut Context<'_>, inst: &Inst, op: SyncOp) -> Checked<()> {
     match op {
         SyncOp::Shuffle(mode) => shuffle(cx, inst, mode),
@@ -64,16 +65,27 @@ fn teams(cx: &mut Context<'_>, inst: &Inst, f: impl Fn(&mut Context<'_>, &Inst, 
 }
 
 /// The lane that each lane reads from, and the lanes for which it is within their segment.
+#[inline(always)]
 pub fn shuffle_sources(cx: &Context<'_>, inst: &Inst, mode: ShuffleMode) -> (Row, u32) {
     let b = cx.lanes.rows.get(cx.source(inst, 1));
     let c = cx.lanes.rows.get(cx.source(inst, 2));
+    match (b.uniform(), c.uniform()) {
+        // Nearly always, and quicker.
+        (Some(step), Some(control)) => sources_of(mode, |_| step, |_| control),
+        _ => sources_of(mode, |lane| b.0[lane], |lane| c.0[lane]),
+    }
+}
+
+#[inline(always)]
+fn sources_of(mode: ShuffleMode, b: impl Fn(usize) -> u32, c: impl Fn(usize) -> u32) -> (Row, u32) {
     match mode {
         ShuffleMode::Up => sources(b, c, |lane, step, _, limit| {
             let from = lane.wrapping_sub(step);
             (from, from as i32 >= limit as i32)
         }),
         ShuffleMode::Down => sources(b, c, |lane, step, _, limit| {
-            (lane + step, lane + step <= limit)
+            let from = lane.wrapping_add(step);
+            (from, from <= limit)
         }),
         ShuffleMode::Butterfly => sources(b, c, |lane, step, _, limit| {
             (lane ^ step, lane ^ step <= limit)
@@ -88,15 +100,24 @@ pub fn shuffle_sources(cx: &Context<'_>, inst: &Inst, mode: ShuffleMode) -> (Row
 /// Asks `f` for each lane's source and whether it fits, given the lane, the step, the segment mask and the last (for
 /// `.up` the first) lane of the segment. One loop without branches, so that it becomes vector code.
 #[inline(always)]
-fn sources(b: &Row, c: &Row, f: impl Fn(u32, u32, u32, u32) -> (u32, bool)) -> (Row, u32) {
+fn sources(
+    b: impl Fn(usize) -> u32,
+    c: impl Fn(usize) -> u32,
+    f: impl Fn(u32, u32, u32, u32) -> (u32, bool),
+) -> (Row, u32) {
     let (mut from, mut inside) = (Row::splat(0), Row::splat(0));
+    let mut all = 1;
     for at in 0..LANES {
         let lane = at as u32;
-        let (step, clamp, segment) = (b.0[at] & 31, c.0[at] & 31, (c.0[at] >> 8) & 31);
+        let (step, clamp, segment) = (b(at) & 31, c(at) & 31, (c(at) >> 8) & 31);
         let limit = (lane & segment) | (clamp & !segment);
         let (source, fits) = f(lane, step, segment, limit);
         from.0[at] = if fits { source & 31 } else { lane };
         inside.0[at] = u32::from(fits);
+        all &= u32::from(fits);
+    }
+    if all == 1 {
+        return (from, u32::MAX);
     }
     let lanes = inside.0.iter().enumerate();
     (
@@ -105,7 +126,30 @@ fn sources(b: &Row, c: &Row, f: impl Fn(u32, u32, u32, u32) -> (u32, bool)) -> (
     )
 }
 
+/// The shuffle of nearly every reduction: all lanes of the warp, each with the one that differs in the same bits. False
+/// where it is another.
+#[inline(always)]
+fn exchange(cx: &mut Context<'_>, inst: &Inst) -> bool {
+    let step = cx.lanes.rows.get(cx.source(inst, 1)).uniform();
+    let control = cx.lanes.rows.get(cx.source(inst, 2)).uniform();
+    let (Some(step), Some(31), u32::MAX) = (step, control, cx.lanes.mask) else {
+        return false;
+    };
+    let values = cx.lanes.rows.get(inst.a);
+    let mut row = Row::splat(0);
+    for lane in 0..LANES {
+        row.0[lane] = values.0[(lane ^ step as usize) % LANES];
+    }
+    cx.lanes.rows.set(inst.d, &row, u32::MAX);
+    cx.lanes.set_pred(inst.pd[0], u32::MAX);
+    true
+}
+
+#[inline(always)]
 fn shuffle(cx: &mut Context<'_>, inst: &Inst, mode: ShuffleMode) {
+    if mode == ShuffleMode::Butterfly && exchange(cx, inst) {
+        return;
+    }
     let (from, inside) = shuffle_sources(cx, inst, mode);
     let mask = cx.lanes.mask;
     let values = cx.lanes.rows.get(inst.a);

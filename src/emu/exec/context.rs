@@ -52,7 +52,7 @@ pub fn list<'a>(grid: &Grid<'a>, inst: &Inst) -> &'a [Slot] {
 
 impl Context<'_> {
     /// Source operand `index`.
-    #[inline]
+    #[inline(always)]
     pub fn source(&self, inst: &Inst, index: usize) -> Slot {
         list(self.grid, inst)
             .get(usize::from(inst.defs) + index)

@@ -7,7 +7,7 @@ use super::counting::class;
 use super::fault::Checked;
 use super::warp::{Group, Warp};
 use super::{collective, memory, poison, special};
-use crate::emu::op::{AluOp, BarrierKind, IntOp, MemoryOp, Op, SyncOp};
+use crate::emu::op::{BarrierKind, MemoryOp, Op, SyncOp};
 use crate::emu::program::Inst;
 use crate::emu::report::ReportKind;
 use crate::emu::rows::LANES;
@@ -73,13 +73,13 @@ fn straight(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, most: u32) -> Check
     let (mut pc, mut ran, mut lanes) = (warp.pc, 0, 0);
     let result = loop {
         let inst = &program.code[pc as usize];
-        let Op::Alu(op) = inst.op else {
+        let Op::Alu(op) = &inst.op else {
             break Ok(());
         };
         let mask = cx.guarded(inst.guard, active);
         cx.lanes.mask = mask;
         lanes += lanes_of(mask);
-        if inst.poison || attentive || divides(op) {
+        if inst.watched | attentive {
             cx.pc = pc;
             if let Err(fault) = attend(cx, inst, active) {
                 break Err(fault);
@@ -110,7 +110,7 @@ fn other(cx: &mut Context<'_>, warp: &mut Warp) -> Checked<Next> {
     cx.pc = warp.pc;
     cx.lanes.mask = mask;
     cx.lane_instructions += lanes_of(mask);
-    if inst.poison || cx.poison.spreads || cx.counters.is_some() {
+    if inst.watched || cx.poison.spreads || cx.counters.is_some() {
         attend(cx, inst, warp.active)?;
     }
     match inst.op {
@@ -145,22 +145,10 @@ fn attend(cx: &mut Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
     if cx.grid.checks && (inst.poison || cx.poison.spreads) {
         poison::follow(cx, inst, active)?;
     }
-    match inst.op {
-        Op::Alu(op) if divides(op) => divisor(cx, inst),
-        _ => Ok(()),
+    match inst.op.divides() {
+        true => divisor(cx, inst),
+        false => Ok(()),
     }
-}
-
-/// Whether a zero among the second operands leaves the result open.
-#[inline(always)]
-fn divides(op: AluOp) -> bool {
-    matches!(
-        op,
-        AluOp::Int {
-            op: IntOp::Div | IntOp::Rem,
-            ..
-        }
-    )
 }
 
 /// PTX leaves the result of an integer division by zero open.

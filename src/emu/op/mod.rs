@@ -69,6 +69,17 @@ pub enum Special {
 }
 
 impl Op {
+    /// Whether a zero among the second operands leaves the result open: integer division.
+    pub fn divides(&self) -> bool {
+        matches!(
+            self,
+            Op::Alu(AluOp::Int {
+                op: IntOp::Div | IntOp::Rem,
+                ..
+            })
+        )
+    }
+
     /// Whether CTAs can speak to each other through it.
     pub fn communicates(&self) -> bool {
         match self {

@@ -103,6 +103,8 @@ pub fn finish(
         true => at(inst.defs.len() + index),
         false => Slot::NONE,
     };
+    let mut registers = uses(inst).chain(defs(inst));
+    let poison = registers.any(|register| tainted.contains(register));
     Ok(Inst {
         op: inst.op,
         guard: GuardSlot {
@@ -125,8 +127,7 @@ pub fn finish(
         defs: inst.defs.len() as u8,
         uses: inst.uses.len() as u8,
         wide,
-        poison: uses(inst)
-            .chain(defs(inst))
-            .any(|register| tainted.contains(register)),
+        poison,
+        watched: poison || inst.op.divides(),
     })
 }

@@ -57,6 +57,8 @@ pub struct Inst {
     /// Whether an unwritten register can reach an operand on some path: such instructions carry poison masks, others
     /// cannot meet one.
     pub poison: bool,
+    /// Whether something is to be looked at before it runs: unwritten registers, a divisor.
+    pub watched: bool,
 }
 
 /// Where an instruction came from.

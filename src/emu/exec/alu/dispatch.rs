@@ -35,8 +35,8 @@ impl Alu {
 
     /// Executes `inst`, whose operation is `op`, on the lanes of `state.mask`. `lists` is the program's.
     #[inline(always)]
-    pub fn execute(self, op: AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
-        match Family::of(op) {
+    pub fn execute(self, op: &AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
+        match Family::of(*op) {
             Family::Moves => self.family::<{ Family::Moves as u8 }>(op, inst, lists, state),
             Family::Narrow => self.family::<{ Family::Narrow as u8 }>(op, inst, lists, state),
             Family::Integer => self.family::<{ Family::Integer as u8 }>(op, inst, lists, state),
@@ -59,7 +59,7 @@ impl Alu {
     #[inline(always)]
     fn family<const FAMILY: u8>(
         self,
-        op: AluOp,
+        op: &AluOp,
         inst: &Inst,
         lists: &[Slot],
         state: &mut LaneState<'_>,
@@ -135,21 +135,21 @@ impl Family {
 }
 
 #[inline(never)]
-fn portable<const FAMILY: u8>(op: AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
+fn portable<const FAMILY: u8>(op: &AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
     run::<FAMILY>(op, inst, lists, state);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-fn vectors<const FAMILY: u8>(op: AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
+fn vectors<const FAMILY: u8>(op: &AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
     run::<FAMILY>(op, inst, lists, state);
 }
 
 /// The operations of one family; others never come here.
 #[inline(always)]
-fn run<const FAMILY: u8>(op: AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
-    match op {
+fn run<const FAMILY: u8>(op: &AluOp, inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>) {
+    match *op {
         AluOp::Copy32 if FAMILY == Family::Moves as u8 => moves::copy::<u32>(inst, state),
         AluOp::Copy64 if FAMILY == Family::Moves as u8 => moves::copy::<u64>(inst, state),
         AluOp::Pack(packing) if FAMILY == Family::Moves as u8 => {

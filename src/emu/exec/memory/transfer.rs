@@ -264,9 +264,20 @@ fn store_packed<W: WordsMut>(
                 packed.0[lane] = packed.0[lane] << shift | (row.0[lane] & kept);
             }
         }
-        for lane in lanes.active() {
-            let offset = (lanes.address(lane) - base) as usize;
-            words.set_word(offset / 4 + word, packed.0[lane as usize % LANES]);
+        match lanes.at {
+            Pattern::Run(first) if lanes.mask == u32::MAX => {
+                let count = lanes.bytes as usize / 4;
+                let part = words.part((first - base) as usize / 4, LANES * count);
+                for lane in 0..LANES {
+                    part.set_word(lane * count + word, packed.0[lane]);
+                }
+            }
+            _ => {
+                for lane in lanes.active() {
+                    let offset = (lanes.address(lane) - base) as usize;
+                    words.set_word(offset / 4 + word, packed.0[lane as usize % LANES]);
+                }
+            }
         }
     }
 }
