@@ -381,7 +381,7 @@ fn run(alu: Alu, program: &Program, inst: &Inst, mask: u32, before: &Warp) -> Wa
         carry: &mut carry,
         mask,
     };
-    alu.execute(&op, inst, &program.lists, &mut state);
+    alu.code(&op)(inst, &program.lists, &mut state);
     (registers, preds, carry)
 }
 

@@ -72,7 +72,7 @@ fn unsafe_stands_only_where_it_may() {
         "src/backend/cpu/pool.rs",
         "src/driver/cuda/",
         // The choice between the two compilations of lane arithmetic.
-        "src/emu/exec/alu/dispatch.rs",
+        "src/emu/exec/alu/code.rs",
         // A counting allocator cannot be written without it.
         "examples/",
         // Calls the cache as the executor does.

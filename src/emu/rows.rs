@@ -27,17 +27,6 @@ impl Row {
     pub const fn splat(value: u32) -> Row {
         Row([value; LANES])
     }
-
-    /// The value that all lanes hold, if it is one.
-    #[inline(always)]
-    pub fn uniform(&self) -> Option<u32> {
-        let first = self.0[0];
-        let differ = self
-            .0
-            .iter()
-            .fold(0, |differ, value| differ | (value ^ first));
-        (differ == 0).then_some(first)
-    }
 }
 
 impl WideRow {
@@ -91,6 +80,20 @@ impl Rows<'_> {
         } else {
             &self.registers[index]
         }
+    }
+
+    /// The value of a 32-bit operand that all lanes hold, if it is one.
+    #[inline(always)]
+    pub fn uniform(&self, slot: Slot) -> Option<u32> {
+        let row = self.get(slot);
+        let first = row.0[0];
+        // Constants are the same in all lanes, and most operands that must be are constants.
+        if slot.is_constant() {
+            return Some(first);
+        }
+        let lanes = row.0.iter();
+        let differ = lanes.fold(0, |differ, value| differ | (value ^ first));
+        (differ == 0).then_some(first)
     }
 
     /// A 64-bit operand.

@@ -52,7 +52,6 @@ pub struct Counted {
 pub struct Emulator {
     options: EmuOptions,
     facts: DeviceFacts,
-    alu: Alu,
     budget: u64,
     state: RefCell<State>,
 }
@@ -63,9 +62,8 @@ impl Emulator {
         let facts = facts::of(options.target);
         Emulator {
             options,
-            alu: Alu::detect(),
             budget: MAX_INSTRUCTIONS,
-            state: RefCell::new(State::new(facts.memory_bytes)),
+            state: RefCell::new(State::new(facts.memory_bytes, Alu::detect())),
             facts,
         }
     }
@@ -93,7 +91,7 @@ impl Emulator {
             if self.options.checks {
                 prepare::forget_outputs(&grid);
             }
-            let outcome = exec::run(&grid, self.alu, self.options.host_threads);
+            let outcome = exec::run(&grid, self.options.host_threads);
             let outcome = outcome.ok_or_else(|| DriverError::Launch {
                 kernel: grid.program.name.clone(),
                 reason: "the host has no memory for what the checks keep".into(),
@@ -107,7 +105,8 @@ impl Emulator {
             (outcome.lane_instructions, counted, report)
         };
         state.lane_instructions += lane_instructions;
-        state.counted.extend(counted);
+        // Where CTAs stop at a finding of another depends on the host; what is counted until then means nothing.
+        state.counted.extend(counted.filter(|_| report.is_none()));
         report.map_or(Ok(()), |report| Err(DriverError::Finding(Box::new(report))))
     }
 }

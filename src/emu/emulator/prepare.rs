@@ -26,7 +26,8 @@ pub fn grid<'a>(
     options: &EmuOptions,
     budget: u64,
 ) -> Result<Grid<'a>> {
-    let program = state.program(launch.function)?;
+    let kernel = state.kernel(launch.function)?;
+    let program = &kernel.program;
     let refuse = |reason: String| DriverError::Launch {
         kernel: program.name.clone(),
         reason,
@@ -46,6 +47,7 @@ pub fn grid<'a>(
     let warps = threads.div_ceil(LANES as u32);
     Ok(Grid {
         program,
+        lane_code: &kernel.lane_code,
         geometry: launch.geometry,
         threads,
         warps,

@@ -7,10 +7,20 @@ use crate::driver::{
     DevicePtr, DriverError, EventId, FunctionId, Image, Launch, ModuleId, Result, SequenceId,
     Target,
 };
+use crate::emu::exec::alu::{Alu, LaneCode};
 use crate::emu::memory::{self, Allocation, Content, Device};
 use crate::emu::program::{Program, decode_module};
 use crate::emu::ptx;
 use crate::emu::report::{Place, Report, ReportKind};
+
+/// A loaded kernel.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The decoded program.
+    pub program: Program,
+    /// What [`Alu::lane_code`] gives for it.
+    pub lane_code: Vec<Option<LaneCode>>,
+}
 
 /// The state of a device.
 #[derive(Debug)]
@@ -21,8 +31,9 @@ pub struct State {
     pub lane_instructions: u64,
     /// What launches did, until somebody asks.
     pub counted: Vec<Counted>,
+    alu: Alu,
     /// The kernels of all modules.
-    programs: Vec<Program>,
+    kernels: Vec<Kernel>,
     /// The first kernel of each module and one past its last.
     modules: Vec<std::ops::Range<usize>>,
     events: Vec<Option<Instant>>,
@@ -57,12 +68,13 @@ fn unwritten(allocation: &Allocation, from: DevicePtr, len: usize, hole: u64) ->
 
 impl State {
     /// A device of `capacity` bytes that holds nothing.
-    pub fn new(capacity: u64) -> State {
+    pub fn new(capacity: u64, alu: Alu) -> State {
         State {
             memory: Device::new(capacity),
             lane_instructions: 0,
             counted: Vec::new(),
-            programs: Vec::new(),
+            alu,
+            kernels: Vec::new(),
             modules: Vec::new(),
             events: Vec::new(),
             sequences: Vec::new(),
@@ -138,9 +150,14 @@ impl State {
             return Err(refuse(reason));
         }
         let programs = decode_module(&module).map_err(|error| refuse(error.to_string()))?;
-        let first = self.programs.len();
-        self.programs.extend(programs);
-        self.modules.push(first..self.programs.len());
+        let first = self.kernels.len();
+        let alu = self.alu;
+        self.kernels
+            .extend(programs.into_iter().map(|program| Kernel {
+                lane_code: alu.lane_code(&program),
+                program,
+            }));
+        self.modules.push(first..self.kernels.len());
         Ok(ModuleId(self.modules.len() as u32 - 1))
     }
 
@@ -149,14 +166,14 @@ impl State {
         let range = self.modules.get(module.0 as usize);
         let range = range.ok_or_else(|| unknown("module", u64::from(module.0)))?;
         let mut kernels = range.clone();
-        let found = kernels.find(|&index| self.programs[index].name == name);
+        let found = kernels.find(|&index| self.kernels[index].program.name == name);
         Ok(found.map(|index| FunctionId(index as u32)))
     }
 
     /// A kernel.
-    pub fn program(&self, function: FunctionId) -> Result<&Program> {
-        let program = self.programs.get(function.0 as usize);
-        program.ok_or_else(|| unknown("function", u64::from(function.0)))
+    pub fn kernel(&self, function: FunctionId) -> Result<&Kernel> {
+        let kernel = self.kernels.get(function.0 as usize);
+        kernel.ok_or_else(|| unknown("function", u64::from(function.0)))
     }
 
     /// A new event.

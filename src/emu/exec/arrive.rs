@@ -43,7 +43,7 @@ pub fn all_named(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> bool {
         .checked_sub(1)
         .and_then(|index| cx.grid.program.lists.get(index));
     let wanted = match members {
-        Some(slot) if member_mask(cx, inst).is_some() => cx.lanes.rows.get(*slot).uniform(),
+        Some(slot) if member_mask(cx, inst).is_some() => cx.lanes.rows.uniform(*slot),
         _ => None,
     };
     wanted.is_some_and(|wanted| mask & !wanted == 0 && wanted & warp.live & !mask == 0)
@@ -76,10 +76,10 @@ pub fn ready(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> Checked<u32> {
 
 /// The lanes of `mask` that hold `wanted` as their member mask.
 pub fn team(cx: &Context<'_>, members: Slot, mask: u32, wanted: u32) -> u32 {
-    let row = cx.lanes.rows.get(members);
-    if row.uniform() == Some(wanted) {
+    if cx.lanes.rows.uniform(members) == Some(wanted) {
         return mask;
     }
+    let row = cx.lanes.rows.get(members);
     let mut same = 0;
     for (lane, value) in row.0.iter().enumerate() {
         same |= u32::from(*value == wanted) << lane;
@@ -141,7 +141,11 @@ pub fn at_barrier(cx: &Context<'_>, inst: &Inst, kind: BarrierKind) -> Checked<A
 
 /// An operand that must be the same in all lanes.
 fn uniform(cx: &Context<'_>, inst: &Inst, index: usize, name: &str) -> Checked<u32> {
-    let row = cx.lanes.rows.get(cx.source(inst, index));
+    let operand = cx.source(inst, index);
+    if let Some(value) = cx.lanes.rows.uniform(operand) {
+        return Ok(value);
+    }
+    let row = cx.lanes.rows.get(operand);
     let first = cx.lanes.mask.trailing_zeros();
     let value = row.0[first as usize % 32];
     for lane in 0..32 {

@@ -67,12 +67,15 @@ fn teams(cx: &mut Context<'_>, inst: &Inst, f: impl Fn(&mut Context<'_>, &Inst, 
 /// The lane that each lane reads from, and the lanes for which it is within their segment.
 #[inline(always)]
 pub fn shuffle_sources(cx: &Context<'_>, inst: &Inst, mode: ShuffleMode) -> (Row, u32) {
-    let b = cx.lanes.rows.get(cx.source(inst, 1));
-    let c = cx.lanes.rows.get(cx.source(inst, 2));
-    match (b.uniform(), c.uniform()) {
+    let (b, c) = (cx.source(inst, 1), cx.source(inst, 2));
+    let rows = &cx.lanes.rows;
+    match (rows.uniform(b), rows.uniform(c)) {
         // Nearly always, and quicker.
         (Some(step), Some(control)) => sources_of(mode, |_| step, |_| control),
-        _ => sources_of(mode, |lane| b.0[lane], |lane| c.0[lane]),
+        _ => {
+            let (b, c) = (rows.get(b), rows.get(c));
+            sources_of(mode, |lane| b.0[lane], |lane| c.0[lane])
+        }
     }
 }
 
@@ -126,23 +129,37 @@ fn sources(
     )
 }
 
-/// The shuffle of nearly every reduction: all lanes of the warp, each with the one that differs in the same bits. False
+/// The shuffle of nearly every reduction: all lanes of the warp, each with the one that differs in the same bit. False
 /// where it is another.
 #[inline(always)]
 fn exchange(cx: &mut Context<'_>, inst: &Inst) -> bool {
-    let step = cx.lanes.rows.get(cx.source(inst, 1)).uniform();
-    let control = cx.lanes.rows.get(cx.source(inst, 2)).uniform();
+    let step = cx.lanes.rows.uniform(cx.source(inst, 1));
+    let control = cx.lanes.rows.uniform(cx.source(inst, 2));
     let (Some(step), Some(31), u32::MAX) = (step, control, cx.lanes.mask) else {
         return false;
     };
     let values = cx.lanes.rows.get(inst.a);
-    let mut row = Row::splat(0);
-    for lane in 0..LANES {
-        row.0[lane] = values.0[(lane ^ step as usize) % LANES];
-    }
+    let row = match step {
+        1 => crossed::<1>(values),
+        2 => crossed::<2>(values),
+        4 => crossed::<4>(values),
+        8 => crossed::<8>(values),
+        16 => crossed::<16>(values),
+        _ => return false,
+    };
     cx.lanes.rows.set(inst.d, &row, u32::MAX);
     cx.lanes.set_pred(inst.pd[0], u32::MAX);
     true
+}
+
+/// Each lane with the value of the lane `STEP` away: known here, so that it becomes moves of vectors.
+#[inline(always)]
+fn crossed<const STEP: usize>(values: &Row) -> Row {
+    let mut row = Row::splat(0);
+    for lane in 0..LANES {
+        row.0[lane] = values.0[lane ^ STEP];
+    }
+    row
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use super::alu::{Alu, LaneState};
+use super::alu::LaneState;
 use super::arrive::Arrival;
 use super::barrier::Barriers;
 use super::collective::barrier_result;
@@ -30,7 +30,6 @@ const UNWRITTEN: u32 = 0xcdcd_cdcd;
 /// The state of a CTA.
 pub struct Cta<'g> {
     grid: &'g Grid<'g>,
-    alu: Alu,
     index: u64,
     warps: Vec<Warp>,
     registers: Vec<Row>,
@@ -58,7 +57,7 @@ pub struct Cta<'g> {
 
 impl<'g> Cta<'g> {
     /// Room for the CTAs of a launch.
-    pub fn new(grid: &'g Grid<'g>, alu: Alu, near: Option<Near>) -> Cta<'g> {
+    pub fn new(grid: &'g Grid<'g>, near: Option<Near>) -> Cta<'g> {
         let warps = grid.warps as usize;
         let (rows, preds) = (
             usize::from(grid.program.rows),
@@ -68,7 +67,6 @@ impl<'g> Cta<'g> {
         let local = LANES * local_stride(grid.program.local_bytes) as usize;
         Cta {
             grid,
-            alu,
             index: 0,
             warps: Vec::with_capacity(warps),
             registers: vec![Row::splat(UNWRITTEN); warps * rows],
@@ -182,9 +180,8 @@ impl<'g> Cta<'g> {
     /// Gives a warp its turn.
     fn turn(&mut self, warp: u32, far: &mut [Cells]) -> Checked<()> {
         let slice = self.left.min(u64::from(SLICE)) as u32;
-        let alu = self.alu;
         let (mut cx, state) = self.context(warp, far);
-        let result = step::run(&mut cx, state, alu, slice);
+        let result = step::run(&mut cx, state, slice);
         let (ran, at, changed) = (cx.lane_instructions, cx.pc, cx.changed);
         let spreads = cx.poison.still_spreads();
         self.lane_instructions += ran;

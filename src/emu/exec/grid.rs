@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicU32;
 
+use super::alu::LaneCode;
 use crate::driver::{Access, Geometry};
 use crate::emu::check::{Finer, Written};
 use crate::emu::memory::Device;
@@ -48,6 +49,8 @@ impl Window<'_> {
 pub struct Grid<'a> {
     /// The kernel.
     pub program: &'a Program,
+    /// The code of its lane arithmetic, as long as the program's.
+    pub lane_code: &'a [Option<LaneCode>],
     /// Its grid and CTA.
     pub geometry: Geometry,
     /// Threads of a CTA.

@@ -8,7 +8,6 @@
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::alu::Alu;
 use super::cta::Cta;
 use super::fault::Fault;
 use super::grid::Grid;
@@ -54,7 +53,7 @@ struct Worked {
 }
 
 /// Runs all CTAs of a grid; `None` where the host has no room for the shadows.
-pub fn run(grid: &Grid<'_>, alu: Alu, host_threads: usize) -> Option<Outcome> {
+pub fn run(grid: &Grid<'_>, host_threads: usize) -> Option<Outcome> {
     let shards = match grid.program.communicates {
         true => 1,
         false => SHARDS.min(grid.ctas()),
@@ -66,11 +65,11 @@ pub fn run(grid: &Grid<'_>, alu: Alu, host_threads: usize) -> Option<Outcome> {
     };
     let workers = (host_threads as u64).clamp(1, shards.max(1));
     let worked = if workers == 1 {
-        vec![work(grid, alu, &progress)?]
+        vec![work(grid, &progress)?]
     } else {
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..workers)
-                .map(|_| scope.spawn(|| work(grid, alu, &progress)))
+                .map(|_| scope.spawn(|| work(grid, &progress)))
                 .collect();
             let joined = threads.into_iter().map(|thread| thread.join());
             joined
@@ -86,13 +85,13 @@ pub fn run(grid: &Grid<'_>, alu: Alu, host_threads: usize) -> Option<Outcome> {
 }
 
 /// Runs one shard after the other until there are none left.
-fn work(grid: &Grid<'_>, alu: Alu, progress: &Progress) -> Option<Worked> {
+fn work(grid: &Grid<'_>, progress: &Progress) -> Option<Worked> {
     let near = match grid.checks {
         true => Some(Near::new(grid)?),
         false => None,
     };
     let mut worked = Worked::default();
-    let mut cta = Cta::new(grid, alu, near);
+    let mut cta = Cta::new(grid, near);
     loop {
         let shard = progress.next_shard.fetch_add(1, Ordering::Relaxed);
         if shard >= progress.shards {

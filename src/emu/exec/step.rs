@@ -1,6 +1,5 @@
 //! The instruction loop of a warp.
 
-use super::alu::Alu;
 use super::arrive::{self, Arrival};
 use super::context::Context;
 use super::counting::class;
@@ -34,14 +33,16 @@ enum Next {
 }
 
 /// Runs a warp for at most `slice` instructions; how many it ran, and why it stopped.
-pub fn run(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, slice: u32) -> Checked<(u32, Pause)> {
-    let code = &cx.grid.program.code;
+pub fn run(cx: &mut Context<'_>, warp: &mut Warp, slice: u32) -> Checked<(u32, Pause)> {
     let mut left = slice;
     while left > 0 {
-        if matches!(code[warp.pc as usize].op, Op::Alu(_)) {
-            left -= straight(cx, warp, alu, left)?;
+        if cx.grid.lane_code[warp.pc as usize].is_some() {
+            let ran = straight(cx, warp, left)?;
+            warp.clock += u64::from(ran);
+            left -= ran;
             continue;
         }
+        warp.clock += 1;
         left -= 1;
         match other(cx, warp)? {
             Next::Advance => {
@@ -51,14 +52,9 @@ pub fn run(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, slice: u32) -> Check
                 }
             }
             Next::Moved => {}
-            Next::Pause(pause) => {
-                let ran = slice - left;
-                warp.clock += u64::from(ran);
-                return Ok((ran, pause));
-            }
+            Next::Pause(pause) => return Ok((slice - left, pause)),
         }
     }
-    warp.clock += u64::from(slice);
     warp.end_slice();
     Ok((slice, Pause::Slice))
 }
@@ -66,16 +62,16 @@ pub fn run(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, slice: u32) -> Check
 /// Runs lane arithmetic up to the next instruction of another kind, or to where another group waits, and at most `most`
 /// instructions; how many it ran. Most of a kernel is this, so its loop keeps to what such instructions need.
 #[inline(always)]
-fn straight(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, most: u32) -> Checked<u32> {
-    let program = cx.grid.program;
+fn straight(cx: &mut Context<'_>, warp: &mut Warp, most: u32) -> Checked<u32> {
+    let (program, lane_code) = (cx.grid.program, cx.grid.lane_code);
     let attentive = cx.counters.is_some() || cx.poison.spreads;
     let active = warp.active;
     let (mut pc, mut ran, mut lanes) = (warp.pc, 0, 0);
     let result = loop {
-        let inst = &program.code[pc as usize];
-        let Op::Alu(op) = &inst.op else {
+        let Some(code) = lane_code[pc as usize] else {
             break Ok(());
         };
+        let inst = &program.code[pc as usize];
         let mask = cx.guarded(inst.guard, active);
         cx.lanes.mask = mask;
         lanes += lanes_of(mask);
@@ -86,7 +82,7 @@ fn straight(cx: &mut Context<'_>, warp: &mut Warp, alu: Alu, most: u32) -> Check
             }
         }
         if mask != 0 {
-            alu.execute(op, inst, &program.lists, &mut cx.lanes);
+            code(inst, &program.lists, &mut cx.lanes);
         }
         (pc, ran) = (pc + 1, ran + 1);
         if ran == most || pc >= warp.meet {
@@ -220,7 +216,9 @@ fn rare(cx: &mut Context<'_>, warp: &mut Warp, inst: &Inst, op: Op) -> Checked<N
             let what = "the kernel stopped itself".to_string();
             return Err(cx.fault(ReportKind::Trap, mask.trailing_zeros(), what));
         }
-        _ => {}
+        Op::Nothing => {}
+        // `run` and `other` have seen to these.
+        Op::Alu(_) | Op::Memory(_) | Op::Sync(_) | Op::Branch { .. } => {}
     }
     Ok(Next::Advance)
 }

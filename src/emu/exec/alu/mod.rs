@@ -10,9 +10,9 @@
 mod approximate;
 mod bits;
 mod carry;
+mod code;
 mod compare;
 mod convert;
-mod dispatch;
 mod float;
 mod half;
 mod integer;
@@ -20,7 +20,8 @@ mod lanes;
 mod moves;
 mod round;
 mod shift;
+mod table;
 
-pub use dispatch::Alu;
+pub use code::{Alu, LaneCode};
 pub use lanes::LaneState;
 pub use round::to_odd;
