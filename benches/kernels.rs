@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use half::f16;
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::driver::cuda::Cuda;
 use qwarp::driver::{Driver, DriverError};
 
 #[path = "../tests/support/gpu_bench/mod.rs"]
 mod gpu_bench;
+#[path = "../tests/support/gpu_cases/mod.rs"]
+mod gpu_cases;
 
-use gpu_bench::{Buffers, Flush, Op, REAL, Shape, Work, cold, copy, rows};
+use gpu_bench::{Flush, cold, copy};
+use gpu_cases::{Device, REAL, Work, timed};
 
 /// More than the L2 cache of any card.
 const FLUSHED_BYTES: usize = 512 << 20;
@@ -27,24 +29,26 @@ fn run() -> Result<(), DriverError> {
     let cuda = Cuda::open(0)?;
     let kernels = Kernels::load(&cuda)?;
     let mut criterion = Criterion::default().configure_from_args();
-    let buffers = Buffers::new(&cuda);
-    let flush = Flush::new(&buffers, FLUSHED_BYTES)?;
-    let whole = copy(&cuda, &buffers, FLUSHED_BYTES)?;
+    let device = Device::new(&cuda, &kernels);
+    let flush = Flush::new(&device, FLUSHED_BYTES)?;
+    let whole = copy(&cuda, &device, FLUSHED_BYTES)?;
+    let size = FLUSHED_BYTES.to_string();
     measure(
         &mut criterion,
         &cuda,
-        ["copy", "device"],
-        FLUSHED_BYTES,
+        ["copy", "device", &size],
         &whole,
         &flush,
     );
-    for (model, op) in REAL.iter().flat_map(|m| Op::ALL.map(|op| (m, op))) {
-        for &rows in rows(op, model) {
-            let buffers = Buffers::new(&cuda);
-            let work = Shape { op, model, rows }.build::<f16>(&buffers, &kernels)?;
-            let names: [&str; 2] = [&op.to_string(), model.name];
-            measure(&mut criterion, &cuda, names, rows, &work, &flush);
+    for timed in timed(&REAL) {
+        if !timed.case.runs_on(cuda.facts().target) {
+            continue;
         }
+        let device = Device::new(&cuda, &kernels);
+        let work = timed.case.prepare(&device)?;
+        let name = format!("{}_{}", timed.case.op(), timed.case.dtype());
+        let names = [&name, timed.model, &timed.rows.to_string()];
+        measure(&mut criterion, &cuda, names, &work, &flush);
     }
     criterion.final_summary();
     Ok(())
@@ -54,13 +58,12 @@ fn run() -> Result<(), DriverError> {
 fn measure(
     criterion: &mut Criterion,
     driver: &dyn Driver,
-    [name, model]: [&str; 2],
-    rows: usize,
-    work: &Work,
+    [name, model, rows]: [&str; 3],
+    work: &Work<'_>,
     flush: &Flush,
 ) {
     let mut group = criterion.benchmark_group(format!("kernel/{name}"));
-    group.throughput(Throughput::BytesDecimal(work.bytes as u64));
+    group.throughput(Throughput::BytesDecimal(work.floor_bytes as u64));
     group.bench_function(BenchmarkId::new(model, rows), |b| {
         b.iter_custom(
             |iterations| match cold(driver, work, flush, iterations as usize) {

@@ -2,17 +2,14 @@
 
 use std::fmt::Write;
 
-use half::{bf16, f16};
 use qwarp::backend::gpu::kernels::Kernels;
-use qwarp::backend::gpu::launch::MatrixType;
 use qwarp::driver::Driver;
 use serde_json::{Value, json};
 
 use super::Result;
 use super::devices::Devices;
-use super::gpu_bench::{
-    Buffers, Flush, Model, Op, QUICK, REAL, Shape, Stats, cold, copy, rows, warm,
-};
+use super::gpu_bench::{Flush, Stats, cold, copy, warm};
+use super::gpu_cases::{Device, Model, QUICK, REAL, Timed, timed};
 use super::part::Part;
 
 /// How long and how much.
@@ -48,10 +45,7 @@ pub fn run(devices: &Devices, quick: bool) -> Result<Vec<Part>> {
     };
     let each = devices.drivers.iter().map(|driver| -> Result<Part> {
         let mut table = Table::new(driver.as_ref(), &extent, devices.hardware)?;
-        table.all::<f16>()?;
-        if driver.facts().target.has_bf16() {
-            table.all::<bf16>()?;
-        }
+        table.all()?;
         Ok(table.part)
     });
     each.collect()
@@ -69,11 +63,13 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn new(driver: &'a dyn Driver, extent: &'a Extent, shown: bool) -> Result<Table<'a>> {
-        let buffers = Buffers::new(driver);
-        let work = copy(driver, &buffers, extent.copied_bytes)?;
-        let flush = Flush::new(&buffers, extent.flushed_bytes)?;
+        let kernels = Kernels::load(driver)?;
+        let device = Device::new(driver, &kernels);
+        let work = copy(driver, &device, extent.copied_bytes)?;
+        let flush = Flush::new(&device, extent.flushed_bytes)?;
         let stats = cold(driver, &work, &flush, extent.repetitions)?;
-        let copy = stats.gigabytes_per_second(work.bytes);
+        let copy = stats.gigabytes_per_second(work.floor_bytes);
+        drop(device);
         let target = driver.facts().target;
         let mut part = Part::new(format!("kernel times, {target}"));
         if shown {
@@ -100,7 +96,7 @@ impl<'a> Table<'a> {
         }
         Ok(Table {
             driver,
-            kernels: Kernels::load(driver)?,
+            kernels,
             extent,
             shown,
             copy,
@@ -108,59 +104,48 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Every op with matrix inputs of type T.
-    fn all<T: MatrixType>(&mut self) -> Result<()> {
-        for (model, op) in self
-            .extent
-            .models
-            .iter()
-            .flat_map(|m| Op::ALL.map(|op| (m, op)))
-        {
-            // It knows no matrix type.
-            if op == Op::Argmax && T::DTYPE != <f16 as MatrixType>::DTYPE {
+    /// Every case that the device has kernels for.
+    fn all(&mut self) -> Result<()> {
+        let target = self.driver.facts().target;
+        for timed in timed(self.extent.models) {
+            if !timed.case.runs_on(target) {
                 continue;
             }
-            for &rows in rows(op, model) {
-                let buffers = Buffers::new(self.driver);
-                let flush = Flush::new(&buffers, self.extent.flushed_bytes)?;
-                let shape = Shape { op, model, rows };
-                let work = shape.build::<T>(&buffers, &self.kernels)?;
-                let cold = cold(self.driver, &work, &flush, self.extent.repetitions)?;
-                let warm = warm(self.driver, &work, self.extent.repetitions)?;
-                self.part.count("", Ok(()));
-                if self.shown {
-                    self.row(
-                        &[&op.to_string(), &T::DTYPE.to_string(), model.name],
-                        rows,
-                        work.bytes,
-                        cold,
-                        warm,
-                    );
-                }
+            let device = Device::new(self.driver, &self.kernels);
+            let flush = Flush::new(&device, self.extent.flushed_bytes)?;
+            let work = timed.case.prepare(&device)?;
+            let cold = cold(self.driver, &work, &flush, self.extent.repetitions)?;
+            let warm = warm(self.driver, &work, self.extent.repetitions)?;
+            let bytes = work.floor_bytes;
+            self.part.count("", Ok(()));
+            if self.shown {
+                row(&mut self.part, self.copy, &timed, bytes, cold, warm);
             }
         }
         Ok(())
     }
+}
 
-    fn row(&mut self, names: &[&str; 3], rows: usize, bytes: usize, cold: Stats, warm: Stats) {
-        let [op, dtype, model] = names;
-        let (fast, cached) = (
-            cold.gigabytes_per_second(bytes),
-            warm.gigabytes_per_second(bytes),
-        );
-        let percent = fast / self.copy * 100.0;
-        let spread = format!("{:.2}-{:.2}", cold.low, cold.high);
-        let _ = writeln!(
-            self.part.table,
-            "{op:<17} {dtype:<5} {model:<5} {rows:>5} {bytes:>11} {:>9.2} {:>9.2} {spread:>19} {fast:>8.0} {percent:>7.1} {:>9.2} {cached:>8.0}",
-            cold.median, cold.least, warm.median
-        );
-        self.part.figures.push(json!({
-            "kernel": op, "type": dtype, "model": model, "rows": rows, "bytes": bytes,
-            "cold_us": stats(&cold), "cold_gb_s": fast, "percent_of_copy": percent,
-            "warm_us": stats(&warm), "warm_gb_s": cached,
-        }));
-    }
+/// A line of the table, and its figures.
+fn row(part: &mut Part, copy: f64, timed: &Timed, bytes: usize, cold: Stats, warm: Stats) {
+    let (op, dtype) = (timed.case.op(), timed.case.dtype().to_string());
+    let (model, rows) = (timed.model, timed.rows);
+    let (fast, cached) = (
+        cold.gigabytes_per_second(bytes),
+        warm.gigabytes_per_second(bytes),
+    );
+    let percent = fast / copy * 100.0;
+    let spread = format!("{:.2}-{:.2}", cold.low, cold.high);
+    let _ = writeln!(
+        part.table,
+        "{op:<17} {dtype:<5} {model:<5} {rows:>5} {bytes:>11} {:>9.2} {:>9.2} {spread:>19} {fast:>8.0} {percent:>7.1} {:>9.2} {cached:>8.0}",
+        cold.median, cold.least, warm.median
+    );
+    part.figures.push(json!({
+        "kernel": op, "type": dtype, "model": model, "rows": rows, "bytes": bytes,
+        "cold_us": stats(&cold), "cold_gb_s": fast, "percent_of_copy": percent,
+        "warm_us": stats(&warm), "warm_gb_s": cached,
+    }));
 }
 
 fn stats(stats: &Stats) -> Value {

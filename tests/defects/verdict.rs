@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use qwarp::backend::gpu::kernels::Kernels;
-use qwarp::driver::{DriverError, Target};
+use qwarp::driver::{DriverError, Launch, Target};
 use qwarp::emu::{EmuOptions, Emulator};
 
 use crate::defects::Mutant;
@@ -54,15 +54,15 @@ impl CasesByKernel {
             if !case.runs_on(target) {
                 continue;
             }
-            let device = Device::new(&driver, &kernels);
-            let work = case.prepare(&device).unwrap();
-            let entries: Vec<&'static str> = work
-                .launches
-                .iter()
-                .map(|launch| kernels.entry(launch.function).unwrap().name)
-                .collect();
-            if work.floor_bytes <= LARGEST_FLOOR_BYTES {
-                sized.push((work.floor_bytes, entries, case));
+            let (bytes, entries) = {
+                let device = Device::new(&driver, &kernels);
+                let work = case.prepare(&device).unwrap();
+                let name = |launch: &Launch| kernels.entry(launch.function).unwrap().name;
+                let entries: Vec<&'static str> = work.launches.iter().map(name).collect();
+                (work.floor_bytes, entries)
+            };
+            if bytes <= LARGEST_FLOOR_BYTES {
+                sized.push((bytes, entries, case));
             }
         }
         sized.sort_by_key(|(bytes, _, _)| *bytes);

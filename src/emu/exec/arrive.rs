@@ -67,6 +67,14 @@ pub fn ready(cx: &Context<'_>, warp: &Warp, inst: &Inst) -> Checked<u32> {
             let what = format!("lane {lane} is not in its own member mask {wanted:#010x}");
             return Err(cx.fault(ReportKind::Divergence, lane, what));
         }
+        let otherwise = wanted & mask & !team;
+        if otherwise != 0 {
+            let lane = team.trailing_zeros();
+            let what = format!(
+                "lanes {team:#010x} name member mask {wanted:#010x}, lanes {otherwise:#010x} of it another"
+            );
+            return Err(cx.fault(ReportKind::Divergence, lane, what));
+        }
         if wanted & warp.live & !team == 0 {
             ready |= team;
         }

@@ -92,6 +92,8 @@ fn straight(cx: &mut Context<'_>, warp: &mut Warp, most: u32) -> Checked<u32> {
     warp.pc = pc;
     cx.lane_instructions += lanes;
     result?;
+    // The last one run, for a report that the warp has run too many.
+    cx.pc = pc.saturating_sub(1);
     if pc >= warp.meet {
         regroup(cx, warp)?;
     }

@@ -2,8 +2,7 @@
 
 use qwarp::driver::{Args, Driver, DriverError, Geometry, Image, In, Launch, Out, Result, Target};
 
-use super::buffers::Buffers;
-use super::workload::Work;
+use crate::gpu_cases::{Device, Work};
 
 const THREADS: u32 = 256;
 /// Bytes that a thread copies.
@@ -38,7 +37,7 @@ $L__done:
 ";
 
 /// A copy of `bytes` bytes, rounded up to what a thread takes.
-pub fn copy(driver: &dyn Driver, buffers: &Buffers<'_>, bytes: usize) -> Result<Work> {
+pub fn copy(driver: &dyn Driver, device: &Device<'_>, bytes: usize) -> Result<Work<'static>> {
     let target = driver.facts().target;
     let version = match target {
         Target::Sm75 => "7.0",
@@ -60,8 +59,9 @@ pub fn copy(driver: &dyn Driver, buffers: &Buffers<'_>, bytes: usize) -> Result<
     })?;
     let items = bytes.div_ceil(EACH);
     let mut args = Args::default();
-    let from: In<u8> = buffers.input(items * EACH)?;
-    let to: Out<u8> = buffers.output(items * EACH)?;
+    let from: In<u8> = In::new(device.alloc(items * EACH)?, items * EACH);
+    driver.fill(from.ptr, 0x3c, items * EACH)?;
+    let to: Out<u8> = device.output(items * EACH)?;
     args.input(from);
     args.output(to);
     args.scalar(items as u32);
@@ -76,6 +76,7 @@ pub fn copy(driver: &dyn Driver, buffers: &Buffers<'_>, bytes: usize) -> Result<
             geometry,
             args,
         }],
-        bytes: 2 * items * EACH,
+        floor_bytes: 2 * items * EACH,
+        outputs: Box::new(Vec::new),
     })
 }

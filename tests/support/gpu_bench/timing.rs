@@ -2,8 +2,7 @@
 
 use qwarp::driver::{DevicePtr, Driver, Result};
 
-use super::buffers::Buffers;
-use super::workload::Work;
+use crate::gpu_cases::{Device, Work};
 
 /// Launches in a row whose time is taken together when warm: a single one is shorter than an event can tell.
 const IN_A_ROW: usize = 20;
@@ -53,8 +52,8 @@ pub struct Flush {
 
 impl Flush {
     /// `bytes` of it.
-    pub fn new(buffers: &Buffers<'_>, bytes: usize) -> Result<Flush> {
-        let at = buffers.alloc(bytes)?;
+    pub fn new(device: &Device<'_>, bytes: usize) -> Result<Flush> {
+        let at = device.alloc(bytes)?;
         Ok(Flush { at, bytes })
     }
 
@@ -65,7 +64,12 @@ impl Flush {
 }
 
 /// One launch at a time, each after a flush.
-pub fn cold(driver: &dyn Driver, work: &Work, flush: &Flush, repetitions: usize) -> Result<Stats> {
+pub fn cold(
+    driver: &dyn Driver,
+    work: &Work<'_>,
+    flush: &Flush,
+    repetitions: usize,
+) -> Result<Stats> {
     let [start, end] = [driver.event()?, driver.event()?];
     let mut times = Vec::with_capacity(repetitions);
     for _ in 0..repetitions {
@@ -81,7 +85,7 @@ pub fn cold(driver: &dyn Driver, work: &Work, flush: &Flush, repetitions: usize)
 }
 
 /// A fixed sequence of launches replayed, its time divided among them.
-pub fn warm(driver: &dyn Driver, work: &Work, repetitions: usize) -> Result<Stats> {
+pub fn warm(driver: &dyn Driver, work: &Work<'_>, repetitions: usize) -> Result<Stats> {
     let row = vec![work.launches.clone(); IN_A_ROW].concat();
     let sequence = driver.sequence(&row)?;
     let [start, end] = [driver.event()?, driver.event()?];

@@ -3,10 +3,11 @@
 use qwarp::backend::cpu::reference;
 use qwarp::backend::gpu::launch::{self, NO_TOKEN};
 use qwarp::driver::{DriverError, Target};
+use qwarp::dtype::DType;
 
 use super::bound::Bound;
 use super::number::wide;
-use super::{Case, Device, Output, RowRange, Work};
+use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
 /// What is put among a row's random logits.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +85,9 @@ const SHAPES: [(usize, usize, Plant); 50] = [
     (1, 152064, Nothing),
 ];
 
+/// Its cases.
+pub const OP: Op = Op { cases, at };
+
 #[derive(Clone, Copy)]
 struct Argmax {
     rows: RowRange,
@@ -92,7 +96,7 @@ struct Argmax {
 }
 
 /// Every shape.
-pub fn cases() -> Vec<Box<dyn Case>> {
+fn cases() -> Vec<Box<dyn Case>> {
     let of = |&(rows, vocab, plant): &(usize, usize, Plant)| -> Box<dyn Case> {
         Box::new(Argmax {
             rows: RowRange::first(rows),
@@ -101,6 +105,18 @@ pub fn cases() -> Vec<Box<dyn Case>> {
         })
     };
     SHAPES.iter().map(of).collect()
+}
+
+/// At the sizes of a model: logits are made for one row a sequence, so argmax sees no prefill.
+fn at(model: &Model, rows: usize) -> Vec<Box<dyn Case>> {
+    if rows > model.sequences {
+        return Vec::new();
+    }
+    vec![Box::new(Argmax {
+        rows: RowRange::first(rows),
+        vocab: model.vocab,
+        plant: Nothing,
+    })]
 }
 
 impl Plant {
@@ -146,6 +162,10 @@ impl Case for Argmax {
         true
     }
 
+    fn dtype(&self) -> DType {
+        DType::F32
+    }
+
     fn rows(&self) -> RowRange {
         self.rows
     }
@@ -158,17 +178,12 @@ impl Case for Argmax {
         Box::new(Argmax { vocab: n, ..*self })
     }
 
-    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
+    fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (rows, vocab) = (self.rows.count, self.vocab);
         let mut logits = self.rows.values(vocab, 6);
         for (row, logits) in logits.chunks_mut(vocab).enumerate() {
             self.plant.put(logits, self.rows.first + row);
         }
-        let token = |row: &[f32]| {
-            let index = reference::argmax(&wide(row));
-            index.map_or(f64::from(NO_TOKEN), |index| index as f64)
-        };
-        let expected = logits.chunks(vocab).map(token).collect();
         let tokens = device.output(rows)?;
         let launch = launch::Argmax {
             rows,
@@ -177,11 +192,18 @@ impl Case for Argmax {
             partial: device.output(rows * launch::Argmax::parts(vocab))?,
             tokens,
         };
-        let output = Output::new::<u32>("tokens", tokens.ptr, expected, Bound::EXACT);
         Ok(Work {
             launches: launch.launches(device.kernels)?.into(),
-            outputs: vec![output.in_rows(rows)],
             floor_bytes: rows * (vocab + 1) * 4,
+            outputs: Box::new(move || {
+                let token = |row: &[f32]| {
+                    let index = reference::argmax(&wide(row));
+                    index.map_or(f64::from(NO_TOKEN), |index| index as f64)
+                };
+                let expected = logits.chunks(vocab).map(token).collect();
+                let output = Output::new::<u32>("tokens", tokens.ptr, expected, Bound::EXACT);
+                vec![output.in_rows(rows)]
+            }),
         })
     }
 }

@@ -25,7 +25,8 @@ impl<'a> Device<'a> {
         }
     }
 
-    fn alloc(&self, bytes: usize) -> Result<DevicePtr, DriverError> {
+    /// Bytes that nobody has written.
+    pub fn alloc(&self, bytes: usize) -> Result<DevicePtr, DriverError> {
         let ptr = self.driver.alloc(bytes)?;
         self.buffers.borrow_mut().push(ptr);
         Ok(ptr)
@@ -64,11 +65,12 @@ impl Drop for Device<'_> {
 }
 
 /// What a case runs and what must come of it.
-pub struct Work {
+pub struct Work<'a> {
     pub launches: Vec<Launch>,
-    pub outputs: Vec<Output>,
     /// Bytes that any implementation has to read and write.
     pub floor_bytes: usize,
+    /// What must come of it: asked for by tests alone, since a reference at the sizes of a model takes long.
+    pub outputs: Box<dyn FnOnce() -> Vec<Output> + 'a>,
 }
 
 /// A buffer after the launches.

@@ -6,10 +6,11 @@ use half::{bf16, f16};
 use qwarp::backend::cpu::reference::{self, Matrix};
 use qwarp::backend::gpu::launch::{self, EmbedType};
 use qwarp::driver::{DriverError, Target};
+use qwarp::dtype::DType;
 
 use super::bound::Bound;
 use super::number::{Real, values, wide};
-use super::{Case, Device, Output, RowRange, Work};
+use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
 /// Tokens, vocabulary, hidden size. A CTA takes 512 elements of a row, a thread four.
 const SHAPES: [(usize, usize, usize); 44] = [
@@ -59,6 +60,9 @@ const SHAPES: [(usize, usize, usize); 44] = [
     (1, 2, 8192),
 ];
 
+/// Its cases.
+pub const OP: Op = Op { cases, at };
+
 struct Embed<T> {
     rows: RowRange,
     vocab: usize,
@@ -67,7 +71,7 @@ struct Embed<T> {
 }
 
 /// Every shape with every type of table.
-pub fn cases() -> Vec<Box<dyn Case>> {
+fn cases() -> Vec<Box<dyn Case>> {
     fn of<T: Real + EmbedType>(shape: &(usize, usize, usize)) -> Box<dyn Case> {
         let (tokens, vocab, hidden) = *shape;
         Box::new(Embed::<T> {
@@ -80,6 +84,23 @@ pub fn cases() -> Vec<Box<dyn Case>> {
     let types = [of::<f32>, of::<f16>, of::<bf16>];
     let each = |of: fn(&(usize, usize, usize)) -> Box<dyn Case>| SHAPES.iter().map(of);
     types.into_iter().flat_map(each).collect()
+}
+
+/// At the sizes of a model, but for the vocabulary: what is not gathered costs the kernel nothing, and the case much.
+fn at(model: &Model, rows: usize) -> Vec<Box<dyn Case>> {
+    fn of<T: Real + EmbedType>(rows: usize, hidden: usize) -> Box<dyn Case> {
+        Box::new(Embed::<T> {
+            rows: RowRange::first(rows),
+            vocab: 4 * rows + 1,
+            hidden,
+            table: PhantomData,
+        })
+    }
+    vec![
+        of::<f32>(rows, model.hidden),
+        of::<f16>(rows, model.hidden),
+        of::<bf16>(rows, model.hidden),
+    ]
 }
 
 impl<T: Real + EmbedType> Case for Embed<T> {
@@ -102,6 +123,10 @@ impl<T: Real + EmbedType> Case for Embed<T> {
         T::runs_on(target)
     }
 
+    fn dtype(&self) -> DType {
+        T::DTYPE
+    }
+
     fn rows(&self) -> RowRange {
         self.rows
     }
@@ -114,7 +139,7 @@ impl<T: Real + EmbedType> Case for Embed<T> {
         Box::new(Embed::<T> { hidden: n, ..*self })
     }
 
-    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
+    fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let Embed {
             rows,
             vocab,
@@ -131,13 +156,6 @@ impl<T: Real + EmbedType> Case for Embed<T> {
             .into_iter()
             .map(T::round)
             .collect();
-        let expected = reference::embed(
-            &ids,
-            &Matrix {
-                cols: hidden,
-                data: wide(&table),
-            },
-        );
         let out = device.output(tokens * hidden)?;
         let launch = launch::Embed {
             tokens,
@@ -149,11 +167,18 @@ impl<T: Real + EmbedType> Case for Embed<T> {
         };
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            // A widening copy.
-            outputs: vec![
-                Output::new::<f32>("out", out.ptr, expected.data, Bound::EXACT).in_rows(tokens),
-            ],
             floor_bytes: tokens * (hidden * (size_of::<T>() + 4) + 4),
+            outputs: Box::new(move || {
+                let table = Matrix {
+                    cols: hidden,
+                    data: wide(&table),
+                };
+                // A widening copy.
+                let expected = reference::embed(&ids, &table);
+                vec![
+                    Output::new::<f32>("out", out.ptr, expected.data, Bound::EXACT).in_rows(tokens),
+                ]
+            }),
         })
     }
 }

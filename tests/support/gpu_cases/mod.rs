@@ -10,6 +10,7 @@ mod bound;
 mod argmax;
 mod device;
 mod embed;
+mod model;
 mod number;
 mod rms_norm;
 mod rope_append;
@@ -19,9 +20,11 @@ use std::collections::BTreeSet;
 
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::driver::{Driver, DriverError, Target};
+use qwarp::dtype::DType;
 
 pub use bound::Bound;
 pub use device::{Device, Failure, Output, Work};
+pub use model::{Model, QUICK, REAL};
 pub use number::{Real, values};
 
 /// Rows of a case. A row's values depend on its number alone, so any rows can be run by themselves.
@@ -54,6 +57,9 @@ pub trait Case: Sync {
     /// Whether the target has kernels for the type.
     fn runs_on(&self, target: Target) -> bool;
 
+    /// Its type, where it has kernels for several.
+    fn dtype(&self) -> DType;
+
     /// Its rows.
     fn rows(&self) -> RowRange;
 
@@ -64,19 +70,51 @@ pub trait Case: Sync {
     fn with_width(&self, n: usize) -> Box<dyn Case>;
 
     /// Inputs on the device, launches, and what must come out.
-    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError>;
+    fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError>;
 }
+
+/// The cases of a file.
+pub struct Op {
+    /// Those that are held against the reference.
+    pub cases: fn() -> Vec<Box<dyn Case>>,
+    /// Those that are timed: at the sizes of a model, for so many rows, with every type that there are kernels for.
+    pub at: fn(&Model, usize) -> Vec<Box<dyn Case>>,
+}
+
+/// Every op.
+const OPS: [Op; 5] = [
+    embed::OP,
+    rms_norm::OP,
+    silu_mul::OP,
+    rope_append::OP,
+    argmax::OP,
+];
 
 /// Every case of every op.
 pub fn all() -> Vec<Box<dyn Case>> {
-    let ops = [
-        embed::cases(),
-        rms_norm::cases(),
-        silu_mul::cases(),
-        rope_append::cases(),
-        argmax::cases(),
-    ];
-    ops.into_iter().flatten().collect()
+    OPS.iter().flat_map(|op| (op.cases)()).collect()
+}
+
+/// A case at the sizes of a model.
+pub struct Timed {
+    pub model: &'static str,
+    /// Tokens of the step.
+    pub rows: usize,
+    pub case: Box<dyn Case>,
+}
+
+/// Every op at the sizes of each model.
+pub fn timed(models: &[Model]) -> Vec<Timed> {
+    let mut timed = Vec::new();
+    for (model, rows) in models.iter().flat_map(|m| m.tokens.map(|rows| (m, rows))) {
+        let cases = OPS.iter().flat_map(|op| (op.at)(model, rows));
+        timed.extend(cases.map(|case| Timed {
+            model: model.name,
+            rows,
+            case,
+        }));
+    }
+    timed
 }
 
 /// What a case that passed did.
@@ -104,7 +142,7 @@ pub fn run(case: &dyn Case, driver: &dyn Driver, kernels: &Kernels) -> Result<Ra
         nmse: 0.0,
         rows: Vec::new(),
     };
-    for output in &work.outputs {
+    for output in (work.outputs)() {
         let bytes = output.read(driver)?;
         ran.nmse = ran.nmse.max(output.check(&bytes)?);
         if let Some(row_bytes) = output.row_bytes {

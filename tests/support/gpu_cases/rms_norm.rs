@@ -6,12 +6,19 @@ use half::{bf16, f16};
 use qwarp::backend::cpu::reference::{self, Matrix};
 use qwarp::backend::gpu::launch::{self, RmsNormType};
 use qwarp::driver::{DriverError, Target};
+use qwarp::dtype::DType;
 
 use super::bound::Bound;
 use super::number::{Real, values, wide};
-use super::{Case, Device, Output, RowRange, Work};
+use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
 const EPS: f32 = 1e-6;
+/// One addition, correctly rounded.
+const ONE_SUM: Bound = Bound {
+    rtol: f32::HALF_ULP,
+    atol: 0.0,
+    nmse: 1e-14,
+};
 
 /// Rows and elements of a row. A thread takes four elements, a CTA up to 4096 before it goes round again.
 const SHAPES: [(usize, usize); 52] = [
@@ -69,6 +76,9 @@ const SHAPES: [(usize, usize); 52] = [
     (1, 18944),
 ];
 
+/// Its cases.
+pub const OP: Op = Op { cases, at };
+
 struct RmsNorm<T> {
     rows: RowRange,
     n: usize,
@@ -77,7 +87,7 @@ struct RmsNorm<T> {
 }
 
 /// Every shape with every type of output, with and without the sum.
-pub fn cases() -> Vec<Box<dyn Case>> {
+fn cases() -> Vec<Box<dyn Case>> {
     fn of<T: Real + RmsNormType>(add: bool) -> impl Iterator<Item = Box<dyn Case>> {
         SHAPES.iter().map(move |&(rows, n)| -> Box<dyn Case> {
             Box::new(RmsNorm::<T> {
@@ -95,6 +105,25 @@ pub fn cases() -> Vec<Box<dyn Case>> {
         .collect()
 }
 
+/// At the sizes of a model.
+fn at(model: &Model, rows: usize) -> Vec<Box<dyn Case>> {
+    fn of<T: Real + RmsNormType>(rows: usize, n: usize, add: bool) -> Box<dyn Case> {
+        Box::new(RmsNorm::<T> {
+            rows: RowRange::first(rows),
+            n,
+            add,
+            out: PhantomData,
+        })
+    }
+    let each = |add| {
+        [
+            of::<f16>(rows, model.hidden, add),
+            of::<bf16>(rows, model.hidden, add),
+        ]
+    };
+    [false, true].into_iter().flat_map(each).collect()
+}
+
 impl<T: Real + RmsNormType> Case for RmsNorm<T> {
     fn op(&self) -> &'static str {
         if self.add { "add_rms_norm" } else { "rms_norm" }
@@ -109,6 +138,10 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
         T::runs_on(target)
     }
 
+    fn dtype(&self) -> DType {
+        T::DTYPE
+    }
+
     fn rows(&self) -> RowRange {
         self.rows
     }
@@ -121,59 +154,54 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
         Box::new(RmsNorm::<T> { n, ..*self })
     }
 
-    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
+    fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
         let (x, delta) = (self.rows.values(n, 2), self.rows.values(n, 3));
         let weight = values(0..n, 4);
-        let sum = wide(&x)
-            .iter()
-            .zip(wide(&delta))
-            .map(|(x, d)| x + d)
-            .collect();
-        let normed = Matrix {
-            cols: n,
-            data: if self.add { sum } else { wide(&x) },
-        };
-        let expected = reference::rms_norm(&normed, &wide(&weight), f64::from(EPS));
-        let (weight, out) = (device.input(&weight)?, device.output::<T>(rows * n)?);
-        let out_bound = T::rounded_once();
-        let mut work = Work {
-            launches: Vec::new(),
-            outputs: vec![Output::new::<T>("out", out.ptr, expected.data, out_bound).in_rows(rows)],
-            floor_bytes: rows * n * (4 + size_of::<T>()) + n * 4,
-        };
-        if !self.add {
+        let (gamma, out) = (device.input(&weight)?, device.output::<T>(rows * n)?);
+        let (launch, summed) = if self.add {
+            let summed = device.in_out(&x)?;
+            let launch = launch::AddRmsNorm {
+                rows,
+                n,
+                eps: EPS,
+                x: summed,
+                delta: device.input(&delta)?,
+                weight: gamma,
+                out,
+            };
+            (launch.launch(device.kernels)?, Some(summed.ptr))
+        } else {
             let launch = launch::RmsNorm {
                 rows,
                 n,
                 eps: EPS,
                 x: device.input(&x)?,
-                weight,
+                weight: gamma,
                 out,
             };
-            work.launches.push(launch.launch(device.kernels)?);
-            return Ok(work);
-        }
-        let (x, delta) = (device.in_out(&x)?, device.input(&delta)?);
-        let launch = launch::AddRmsNorm {
-            rows,
-            n,
-            eps: EPS,
-            x,
-            delta,
-            weight,
-            out,
+            (launch.launch(device.kernels)?, None)
         };
-        work.launches.push(launch.launch(device.kernels)?);
-        // One addition, correctly rounded.
-        let bound = Bound {
-            rtol: f32::HALF_ULP,
-            atol: 0.0,
-            nmse: 1e-14,
-        };
-        work.outputs
-            .push(Output::new::<f32>("x", x.ptr, normed.data, bound).in_rows(rows));
-        work.floor_bytes += rows * n * 8;
-        Ok(work)
+        let sum_bytes = if self.add { 8 } else { 0 };
+        Ok(Work {
+            launches: vec![launch],
+            floor_bytes: rows * n * (4 + sum_bytes + size_of::<T>()) + n * 4,
+            outputs: Box::new(move || {
+                let sum = wide(&x)
+                    .iter()
+                    .zip(wide(&delta))
+                    .map(|(x, d)| x + d)
+                    .collect();
+                let normed = Matrix {
+                    cols: n,
+                    data: if summed.is_some() { sum } else { wide(&x) },
+                };
+                let expected = reference::rms_norm(&normed, &wide(&weight), f64::from(EPS));
+                let out = Output::new::<T>("out", out.ptr, expected.data, T::rounded_once());
+                let x = summed.map(|x| Output::new::<f32>("x", x, normed.data, ONE_SUM));
+                let both = [Some(out), x].into_iter().flatten();
+                both.map(|output| output.in_rows(rows)).collect()
+            }),
+        })
     }
 }

@@ -9,10 +9,11 @@ use qwarp::backend::cpu::{elementwise, reference};
 use qwarp::backend::gpu::launch::{self, RopeType};
 use qwarp::config::engine::BLOCK_SIZE;
 use qwarp::driver::{DriverError, Target};
+use qwarp::dtype::DType;
 use qwarp::shape::Heads;
 
 use super::number::{Real, rounded, values, wide};
-use super::{Case, Device, Output, RowRange, Work};
+use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
 const THETA: f64 = 1e6;
 
@@ -66,6 +67,9 @@ const SHAPES: [(usize, usize, usize, usize); 46] = [
     (2, 8, 4, 256),
 ];
 
+/// Its cases.
+pub const OP: Op = Op { cases, at };
+
 struct RopeAppend<T> {
     rows: RowRange,
     heads: Heads,
@@ -74,7 +78,7 @@ struct RopeAppend<T> {
 }
 
 /// Every shape with every type, with and without the bias.
-pub fn cases() -> Vec<Box<dyn Case>> {
+fn cases() -> Vec<Box<dyn Case>> {
     fn of<T: Real + RopeType>(bias: bool) -> impl Iterator<Item = Box<dyn Case>> {
         SHAPES
             .iter()
@@ -92,6 +96,25 @@ pub fn cases() -> Vec<Box<dyn Case>> {
         .chain(of::<bf16>(false))
         .chain(biased)
         .collect()
+}
+
+/// At the sizes of a model.
+fn at(model: &Model, rows: usize) -> Vec<Box<dyn Case>> {
+    fn of<T: Real + RopeType>(rows: usize, heads: Heads, bias: bool) -> Box<dyn Case> {
+        Box::new(RopeAppend::<T> {
+            rows: RowRange::first(rows),
+            heads,
+            bias,
+            matrix: PhantomData,
+        })
+    }
+    let each = |bias| {
+        [
+            of::<f16>(rows, model.heads, bias),
+            of::<bf16>(rows, model.heads, bias),
+        ]
+    };
+    [false, true].into_iter().flat_map(each).collect()
 }
 
 /// A layer's cache as the kernels keep it, `(blocks, kv heads, 16, dim)`, in f64.
@@ -255,6 +278,10 @@ impl<T: Real + RopeType> Case for RopeAppend<T> {
         T::runs_on(target)
     }
 
+    fn dtype(&self) -> DType {
+        T::DTYPE
+    }
+
     fn rows(&self) -> RowRange {
         self.rows
     }
@@ -271,13 +298,9 @@ impl<T: Real + RopeType> Case for RopeAppend<T> {
         Box::new(RopeAppend::<T> { heads, ..*self })
     }
 
-    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
+    fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (tokens, heads) = (self.rows.count, self.heads);
         let inputs = self.inputs();
-        let expected = self.results(&inputs, |x, bias, angles| {
-            self.by_reference(x, bias, angles)
-        });
-        let cpu = self.results(&inputs, |x, bias, angles| self.on_cpu(x, bias, angles));
         let rope = launch::RopeAppend {
             tokens,
             heads,
@@ -295,19 +318,25 @@ impl<T: Real + RopeType> Case for RopeAppend<T> {
         } else {
             rope.launch(device.kernels)?
         };
-        let output = |name, ptr, expected, cpu| {
-            Output::new::<T>(name, ptr, expected, T::rounded_once()).equal_to_cpu(cpu)
-        };
         let cols = inputs.bias.len();
         Ok(Work {
             launches: vec![launch],
-            outputs: vec![
-                output("q", rope.q.ptr, expected.q, cpu.q).in_rows(tokens),
-                output("keys", rope.keys.ptr, expected.keys, cpu.keys),
-                output("values", rope.values.ptr, expected.values, cpu.values),
-            ],
             floor_bytes: tokens * (cols * (4 + size_of::<T>()) + heads.dim * 4 + 4)
                 + usize::from(self.bias) * cols * 4,
+            outputs: Box::new(move || {
+                let expected = self.results(&inputs, |x, bias, angles| {
+                    self.by_reference(x, bias, angles)
+                });
+                let cpu = self.results(&inputs, |x, bias, angles| self.on_cpu(x, bias, angles));
+                let output = |name, ptr, expected, cpu| {
+                    Output::new::<T>(name, ptr, expected, T::rounded_once()).equal_to_cpu(cpu)
+                };
+                vec![
+                    output("q", rope.q.ptr, expected.q, cpu.q).in_rows(tokens),
+                    output("keys", rope.keys.ptr, expected.keys, cpu.keys),
+                    output("values", rope.values.ptr, expected.values, cpu.values),
+                ]
+            }),
         })
     }
 }

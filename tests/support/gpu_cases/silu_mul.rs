@@ -8,9 +8,10 @@ use qwarp::backend::cpu::reference::{self, Matrix};
 use qwarp::backend::cpu::simd::Path;
 use qwarp::backend::gpu::launch::{self, SiluMulType};
 use qwarp::driver::{DriverError, Target};
+use qwarp::dtype::DType;
 
 use super::number::{Real, rounded, wide};
-use super::{Case, Device, Output, RowRange, Work};
+use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
 /// Rows and elements of an output row. A CTA takes 512 elements of a row, a thread four.
 const SHAPES: [(usize, usize); 46] = [
@@ -62,6 +63,9 @@ const SHAPES: [(usize, usize); 46] = [
     (1, 27648),
 ];
 
+/// Its cases.
+pub const OP: Op = Op { cases, at };
+
 struct SiluMul<T> {
     rows: RowRange,
     n: usize,
@@ -69,7 +73,7 @@ struct SiluMul<T> {
 }
 
 /// Every shape with every type of output.
-pub fn cases() -> Vec<Box<dyn Case>> {
+fn cases() -> Vec<Box<dyn Case>> {
     fn of<T: Real + SiluMulType>() -> impl Iterator<Item = Box<dyn Case>> {
         SHAPES.iter().map(|&(rows, n)| -> Box<dyn Case> {
             Box::new(SiluMul::<T> {
@@ -80,6 +84,18 @@ pub fn cases() -> Vec<Box<dyn Case>> {
         })
     }
     of::<f16>().chain(of::<bf16>()).collect()
+}
+
+/// At the sizes of a model.
+fn at(model: &Model, rows: usize) -> Vec<Box<dyn Case>> {
+    fn of<T: Real + SiluMulType>(rows: usize, n: usize) -> Box<dyn Case> {
+        Box::new(SiluMul::<T> {
+            rows: RowRange::first(rows),
+            n,
+            out: PhantomData,
+        })
+    }
+    vec![of::<f16>(rows, model.inner), of::<bf16>(rows, model.inner)]
 }
 
 /// The CPU backend's f32 results.
@@ -106,6 +122,10 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
         T::runs_on(target)
     }
 
+    fn dtype(&self) -> DType {
+        T::DTYPE
+    }
+
     fn rows(&self) -> RowRange {
         self.rows
     }
@@ -118,7 +138,7 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
         Box::new(SiluMul::<T> { n, ..*self })
     }
 
-    fn prepare(&self, device: &Device<'_>) -> Result<Work, DriverError> {
+    fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
         // Up to 20, so that the exponential is large, small, and near one; one in seven up to 120, where it is clamped.
         let gate_up: Vec<f32> = self
@@ -128,10 +148,6 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
             .zip(self.rows.first * 2 * n..)
             .map(|(x, i)| x * if i % 7 == 3 { 60.0 } else { 10.0 })
             .collect();
-        let expected = reference::silu_mul(&Matrix {
-            cols: 2 * n,
-            data: wide(&gate_up),
-        });
         let out = device.output::<T>(rows * n)?;
         let launch = launch::SiluMul {
             rows,
@@ -139,15 +155,20 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
             gate_up: device.input(&gate_up)?,
             out,
         };
-        let bound = T::rounded_once();
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            outputs: vec![
-                Output::new::<T>("out", out.ptr, expected.data, bound)
-                    .equal_to_cpu(rounded::<T>(&on_cpu(&gate_up, n)))
-                    .in_rows(rows),
-            ],
             floor_bytes: rows * n * (8 + size_of::<T>()),
+            outputs: Box::new(move || {
+                let expected = reference::silu_mul(&Matrix {
+                    cols: 2 * n,
+                    data: wide(&gate_up),
+                });
+                vec![
+                    Output::new::<T>("out", out.ptr, expected.data, T::rounded_once())
+                        .equal_to_cpu(rounded::<T>(&on_cpu(&gate_up, n)))
+                        .in_rows(rows),
+                ]
+            }),
         })
     }
 }

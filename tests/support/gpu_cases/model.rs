@@ -1,0 +1,63 @@
+//! The sizes of real models.
+
+use qwarp::shape::Heads;
+
+/// The sizes of a model.
+#[derive(Debug, Clone, Copy)]
+pub struct Model {
+    pub name: &'static str,
+    pub hidden: usize,
+    pub inner: usize,
+    pub heads: Heads,
+    pub vocab: usize,
+    /// Tokens of a step: decode of one and of several sequences, two prefills.
+    pub tokens: [usize; 4],
+    /// Most sequences of a step.
+    pub sequences: usize,
+}
+
+const fn heads(query: usize, kv: usize, dim: usize) -> Heads {
+    Heads { query, kv, dim }
+}
+
+/// The models that the kernels are for.
+pub const REAL: [Model; 3] = [
+    Model {
+        name: "0.5B",
+        hidden: 896,
+        inner: 4864,
+        heads: heads(14, 2, 64),
+        vocab: 151_936,
+        tokens: [1, 8, 512, 2048],
+        sequences: 8,
+    },
+    Model {
+        name: "1.5B",
+        hidden: 1536,
+        inner: 8960,
+        heads: heads(12, 2, 128),
+        vocab: 151_936,
+        tokens: [1, 8, 512, 2048],
+        sequences: 8,
+    },
+    Model {
+        name: "7B",
+        hidden: 3584,
+        inner: 18_944,
+        heads: heads(28, 4, 128),
+        vocab: 152_064,
+        tokens: [1, 8, 512, 2048],
+        sequences: 8,
+    },
+];
+
+/// Sizes at which the emulator takes no time.
+pub const QUICK: [Model; 1] = [Model {
+    name: "tiny",
+    hidden: 68,
+    inner: 129,
+    heads: heads(3, 1, 66),
+    vocab: 5003,
+    tokens: [1, 2, 3, 17],
+    sequences: 2,
+}];
