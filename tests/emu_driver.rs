@@ -336,3 +336,98 @@ fn a_module_for_a_newer_device_is_refused() {
         }
     }
 }
+
+/// Even lanes come to a shuffle first, odd ones after another round of a loop.
+const APART: &str = include_str!("data/ptx/apart.ptx");
+
+fn one_warp(function: FunctionId, args: Args) -> Launch {
+    Launch {
+        function,
+        geometry: Geometry {
+            grid: [1, 1, 1],
+            block: [32, 1, 1],
+            shared_bytes: 0,
+        },
+        args,
+    }
+}
+
+#[test]
+fn a_shuffle_counts_once_however_its_lanes_come() {
+    let device = emulator(1, true);
+    let function = load(&device, APART, "apart");
+    let r = device.alloc(4 * 32).unwrap();
+    let mut args = Args::default();
+    args.output(Out::<u32>::new(r, 32));
+    device.launch(&one_warp(function, args)).unwrap();
+    let swapped: Vec<u32> = (0..32).map(|lane| lane ^ 1).collect();
+    assert_eq!(read(&device, r, 32).unwrap(), swapped);
+    let counters = device.counters().remove(0).counters;
+    // Some instruction ran in two parts, so the lanes did come apart.
+    assert!(counters.instructions(Class::Integer).warps > 5);
+    let shuffles = counters.instructions(Class::Sync);
+    assert_eq!((shuffles.warps, shuffles.lanes), (1, 32));
+    // Before the loop, in it, the shuffle with its branch, behind it; three more for an odd lane's second round, since a
+    // branch that it does not take counts no lane.
+    assert_eq!(device.instructions(), 32 * (4 + 3 + 2 + 4) + 16 * 3);
+}
+
+/// Lanes below `k` store to `a`, the others to `b`, each to an element of its own.
+const SPLIT: &str = include_str!("data/ptx/split.ptx");
+
+#[test]
+fn a_store_to_two_buffers_is_a_request_to_each() {
+    let device = emulator(1, true);
+    let function = load(&device, SPLIT, "split");
+    let (a, b) = (words(&device, &[7; 32]), words(&device, &[9; 32]));
+    let mut args = Args::default();
+    args.in_out(InOut::<u32>::new(a, 32));
+    args.in_out(InOut::<u32>::new(b, 32));
+    args.scalar(16u32);
+    device.launch(&one_warp(function, args)).unwrap();
+    let expect = |low: bool, other: u32| -> Vec<u32> {
+        let lanes = 0..32;
+        lanes
+            .map(|lane| if (lane < 16) == low { lane } else { other })
+            .collect()
+    };
+    assert_eq!(read(&device, a, 32).unwrap(), expect(true, 7));
+    assert_eq!(read(&device, b, 32).unwrap(), expect(false, 9));
+    let counters = device.counters().remove(0).counters;
+    let stores = counters.traffic(Space::Global, Direction::Write);
+    assert_eq!((stores.bytes, stores.units), (128, 4));
+}
+
+/// `r = a b + c` of f16 matrices with f32 sums, each register of a fragment in a row of 32 elements.
+const PRODUCT: &str = include_str!("data/ptx/product.ptx");
+
+#[test]
+fn sums_of_tensor_cores_follow_the_device_not_the_module() {
+    // Factors between 2^-7 and 2^1 of both signs, no two alike in a row.
+    let half = |i: u32| (i * 37 % 9 + 8) << 10 | (i * 613) & 0x3ff | (i & 4) << 13;
+    let values: Vec<u32> = (0..6 * 32)
+        .map(|i| half(2 * i) | half(2 * i + 1) << 16)
+        .collect();
+    let product = |device: Target, module: Target| {
+        let device = Emulator::new(EmuOptions {
+            target: device,
+            host_threads: 1,
+            checks: true,
+            counters: false,
+        });
+        let ptx = PRODUCT.replace("sm_80", &module.to_string());
+        let ptx = ptx.replace(".version 7.0", ".version 7.8");
+        let function = load(&device, &ptx, "product");
+        let a = words(&device, &values);
+        let r = device.alloc(4 * 128).unwrap();
+        let mut args = Args::default();
+        args.input(In::<u32>::new(a, values.len()));
+        args.output(Out::<u32>::new(r, 128));
+        device.launch(&one_warp(function, args)).unwrap();
+        read(&device, r, 128).unwrap()
+    };
+    let (old, new) = (Target::Sm80, Target::Sm90);
+    let hopper = product(new, new);
+    assert_ne!(hopper, product(old, old), "the inputs tell the two apart");
+    assert_eq!(product(new, old), hopper);
+}

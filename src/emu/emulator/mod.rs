@@ -94,7 +94,7 @@ impl Emulator {
             let outcome = exec::run(&grid, self.options.host_threads);
             let outcome = outcome.ok_or_else(|| DriverError::Launch {
                 kernel: grid.program.name.clone(),
-                reason: "the host has no memory for what the checks keep".into(),
+                reason: "the host has no memory for its registers, its local and shared memory, or what the checks keep".into(),
             })?;
             let report = outcome.fault.map(|fault| fault.report(&grid));
             let counted = outcome.counters.map(|counters| Counted {

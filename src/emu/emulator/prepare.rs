@@ -77,6 +77,13 @@ fn geometry(launch: &Launch, program: &Program) -> std::result::Result<u32, Stri
             return Err(format!("a {name} of {sizes:?}, between 1 and {limits:?}"));
         }
     }
+    let required = program.required_threads;
+    if let Some(required) = required.filter(|required| *required != geometry.block) {
+        return Err(format!(
+            "a CTA of {:?}, the kernel requires {required:?}",
+            geometry.block
+        ));
+    }
     let threads: u64 = geometry.block.iter().map(|&n| u64::from(n)).product();
     let limit = program.max_threads.map_or(MAX_THREADS, u64::from);
     if threads > limit.min(MAX_THREADS) {

@@ -149,7 +149,8 @@ impl State {
             let reason = format!("it is for sm_{}, the device is {target}", module.target);
             return Err(refuse(reason));
         }
-        let programs = decode_module(&module).map_err(|error| refuse(error.to_string()))?;
+        let programs = decode_module(&module, target);
+        let programs = programs.map_err(|error| refuse(error.to_string()))?;
         let first = self.kernels.len();
         let alu = self.alu;
         self.kernels

@@ -2,7 +2,8 @@
 //!
 //! Warp-level `.sync` instructions wait for all lanes of their member mask that have not exited (PTX: "all non-exited
 //! threads corresponding to membermask"), so a lane that exited is not missed; a shuffle that reads it gets an unwritten
-//! value. `mma` and `ldmatrix` need the whole warp. A barrier of the CTA is `.aligned`: the lanes of a warp must come to
+//! value. PTX lets those lanes come to several instructions with the same qualifiers and the same mask, as in both branches
+//! of an `if`; here they must come to one, and lanes that wait at two are refused as not modelled. `mma` and `ldmatrix` need the whole warp. A barrier of the CTA is `.aligned`: the lanes of a warp must come to
 //! one and the same instruction. Without a count it waits for all threads that have not exited, as `__syncthreads` does
 //! since sm_70; with one, exited threads do not count, and a barrier that lacks them hangs on hardware and is a finding.
 
@@ -190,13 +191,19 @@ pub fn stuck(cx: &Context<'_>, warp: &Warp) -> Box<Fault> {
         ..cx.spot(lane)
     };
     let mask = group.mask;
+    let elsewhere = |other: &&Group| other.mask & missing != 0;
+    let elsewhere = warp.groups.iter().find(elsewhere);
+    let alike = elsewhere.is_some_and(|other| meets(cx, inst, other, wanted));
     let what = match missing {
         0 => format!("lanes {mask:#010x} wait with different member masks"),
+        _ if alike => format!(
+            "lanes {mask:#010x} wait for lanes {missing:#010x}, which wait at another such instruction with the same member \
+             mask: PTX lets them meet, which is not modelled; put one instruction where the branches have joined"
+        ),
         _ => format!("lanes {mask:#010x} wait for lanes {missing:#010x}, which do not come"),
     };
     let fault = Fault::new(ReportKind::Divergence, at, what);
-    let elsewhere = |other: &&Group| other.mask & missing != 0;
-    match warp.groups.iter().find(elsewhere) {
+    match elsewhere {
         Some(other) => {
             let lane = (other.mask & missing).trailing_zeros();
             fault.with_other(Spot {
@@ -206,4 +213,19 @@ pub fn stuck(cx: &Context<'_>, warp: &Warp) -> Box<Fault> {
         }
         None => fault,
     }
+}
+
+/// Whether PTX would let a group meet lanes that wait at `inst` for the lanes `wanted`.
+fn meets(cx: &Context<'_>, inst: &Inst, other: &Group, wanted: u32) -> bool {
+    let aligned = matches!(
+        inst.op,
+        Op::Memory(_) | Op::Sync(SyncOp::Mma(_) | SyncOp::Barrier(_))
+    );
+    let there = &cx.grid.program.code[other.pc as usize];
+    let same = |members: Slot| {
+        let row = cx.lanes.rows.get(members);
+        let mut lanes = (0..32).filter(|lane| (other.mask & wanted) >> lane & 1 == 1);
+        lanes.all(|lane: usize| row.0[lane] == wanted)
+    };
+    !aligned && there.op == inst.op && member_mask(cx, there).is_some_and(same)
 }

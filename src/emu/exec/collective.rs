@@ -135,7 +135,7 @@ fn sources(
 fn exchange(cx: &mut Context<'_>, inst: &Inst) -> bool {
     let step = cx.lanes.rows.uniform(cx.source(inst, 1));
     let control = cx.lanes.rows.uniform(cx.source(inst, 2));
-    let (Some(step), Some(31), u32::MAX) = (step, control, cx.lanes.mask) else {
+    let (Some(step), Some(31), true) = (step, control, one_team(cx, inst)) else {
         return false;
     };
     let values = cx.lanes.rows.get(inst.a);
@@ -174,20 +174,41 @@ fn shuffle(cx: &mut Context<'_>, inst: &Inst, mode: ShuffleMode) {
     for lane in 0..LANES {
         row.0[lane] = values.0[from.0[lane] as usize % LANES];
     }
-    let mut nobody = 0;
-    if mask != u32::MAX {
-        // A lane that does not take part has no value to give; what is read of it is unwritten.
+    let strange = strangers(cx, inst, &from);
+    if strange != 0 {
         for lane in 0..LANES {
-            let given = mask >> from.0[lane] & 1;
-            row.0[lane] &= given.wrapping_neg();
-            nobody |= (1 - given) << lane;
+            row.0[lane] &= (strange >> lane & 1).wrapping_sub(1);
         }
     }
     cx.lanes.rows.set(inst.d, &row, mask);
-    if nobody & mask != 0 && cx.grid.checks {
-        poison::spread(cx, inst, nobody & mask);
+    if strange != 0 && cx.grid.checks {
+        poison::spread(cx, inst, strange);
     }
     cx.lanes.set_pred(inst.pd[0], inside);
+}
+
+/// Whether the whole warp takes part, under one member mask.
+#[inline(always)]
+fn one_team(cx: &Context<'_>, inst: &Inst) -> bool {
+    let members = member_mask(cx, inst).and_then(|slot| cx.lanes.rows.uniform(slot));
+    (members, cx.lanes.mask) == (Some(u32::MAX), u32::MAX)
+}
+
+/// The lanes that read one which does not take part or is not in their own member mask: it has no value to give, and
+/// what is read of it is unwritten.
+#[inline(always)]
+pub fn strangers(cx: &Context<'_>, inst: &Inst, from: &Row) -> u32 {
+    if one_team(cx, inst) {
+        return 0;
+    }
+    let mask = cx.lanes.mask;
+    let Some(members) = member_mask(cx, inst) else {
+        return 0;
+    };
+    let members = cx.lanes.rows.get(members);
+    let strange = |lane: &usize| (members.0[*lane] & mask) >> from.0[*lane] & 1 == 0;
+    let lanes = (0..LANES).filter(strange);
+    lanes.fold(0, |lanes, lane| lanes | 1 << lane) & mask
 }
 
 fn vote(cx: &mut Context<'_>, inst: &Inst, team: u32, mode: VoteMode) {
@@ -289,7 +310,7 @@ fn product(cx: &mut Context<'_>, inst: &Inst, form: MmaForm) {
     let mut d = [Row::splat(0); FRAGMENT];
     let [a, b, c] = &fragments;
     let [a_count, b_count, d_count] = counts;
-    let target = cx.grid.program.target;
+    let target = cx.grid.program.device;
     mma(
         form,
         target,

@@ -55,28 +55,36 @@ pub struct Cta<'g> {
     pub lane_instructions: u64,
 }
 
+/// `count` values, where the host has room for them: a module's sizes and a launch's decide how many.
+fn filled<T: Clone>(count: usize, value: T) -> Option<Vec<T>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).ok()?;
+    values.resize(count, value);
+    Some(values)
+}
+
 impl<'g> Cta<'g> {
-    /// Room for the CTAs of a launch.
-    pub fn new(grid: &'g Grid<'g>, near: Option<Near>) -> Cta<'g> {
+    /// Room for the CTAs of a launch; `None` where the host has none.
+    pub fn new(grid: &'g Grid<'g>, near: Option<Near>) -> Option<Cta<'g>> {
         let warps = grid.warps as usize;
         let (rows, preds) = (
             usize::from(grid.program.rows),
             usize::from(grid.program.preds),
         );
-        let words = |bytes: usize| vec![Cell::new(UNWRITTEN); bytes.div_ceil(4)];
+        let words = |bytes: usize| filled(bytes.div_ceil(4), Cell::new(UNWRITTEN));
         let local = LANES * local_stride(grid.program.local_bytes) as usize;
-        Cta {
+        Some(Cta {
             grid,
             index: 0,
             warps: Vec::with_capacity(warps),
-            registers: vec![Row::splat(UNWRITTEN); warps * rows],
-            preds: vec![0; warps * preds],
+            registers: filled(warps * rows, Row::splat(UNWRITTEN))?,
+            preds: filled(warps * preds, 0)?,
             carry: vec![0; warps],
-            poison_rows: vec![0; warps * rows],
-            poison_preds: vec![0; warps * preds],
+            poison_rows: filled(warps * rows, 0)?,
+            poison_preds: filled(warps * preds, 0)?,
             spreads: vec![false; warps],
-            shared: words(grid.shared_bytes as usize),
-            local: words(warps * local),
+            shared: words(grid.shared_bytes as usize)?,
+            local: words(warps * local)?,
             barriers: Barriers::default(),
             counters: grid.counters.then(Counters::default),
             near,
@@ -89,7 +97,7 @@ impl<'g> Cta<'g> {
                 .iter()
                 .any(|inst| inst.op == Op::Special(Special::Clock)),
             lane_instructions: 0,
-        }
+        })
     }
 
     /// Runs a CTA to its end; `far` are the shadows of global memory.
@@ -128,11 +136,11 @@ impl<'g> Cta<'g> {
 
     /// Ends a CTA that can only do for ever what it does.
     fn look(&mut self) -> Checked<()> {
-        let (registers, preds) = (&self.registers, &self.preds);
+        let (registers, flags) = (&self.registers, (&self.preds[..], &self.carry[..]));
         let still = self.timeless
             && self
                 .progress
-                .stands_still(registers, preds, &self.warps, &mut self.changed);
+                .stands_still(registers, flags, &self.warps, &mut self.changed);
         if !still {
             return Ok(());
         }

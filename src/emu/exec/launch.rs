@@ -52,7 +52,7 @@ struct Worked {
     shards: Vec<(u64, Vec<Cells>)>,
 }
 
-/// Runs all CTAs of a grid; `None` where the host has no room for the shadows.
+/// Runs all CTAs of a grid; `None` where the host has no room for the CTAs' memory or the shadows.
 pub fn run(grid: &Grid<'_>, host_threads: usize) -> Option<Outcome> {
     let shards = match grid.program.communicates {
         true => 1,
@@ -91,7 +91,7 @@ fn work(grid: &Grid<'_>, progress: &Progress) -> Option<Worked> {
         false => None,
     };
     let mut worked = Worked::default();
-    let mut cta = Cta::new(grid, near);
+    let mut cta = Cta::new(grid, near)?;
     loop {
         let shard = progress.next_shard.fetch_add(1, Ordering::Relaxed);
         if shard >= progress.shards {

@@ -4,11 +4,13 @@
 //! becomes one when the value reaches an address, a taken predicate, a store, an atomic, a tensor-core product or the
 //! operands that say who takes part. The decoder knows which instructions can meet an unwritten register; a shuffle that
 //! reads a lane which takes no part makes an unwritten value at run time, and from then on every instruction is followed.
+//! Through the carry flag of `add.cc` and its like nothing is followed: an unwritten low half is not seen in the high one.
 
 use super::arrive::member_mask;
-use super::collective::shuffle_sources;
+use super::collective::{shuffle_sources, strangers};
 use super::context::{Context, list};
 use super::fault::Checked;
+use super::mma::ldmatrix_lanes;
 use crate::emu::op::{AluOp, MemoryOp, Op, SyncOp};
 use crate::emu::program::{Inst, Pred};
 use crate::emu::report::ReportKind;
@@ -71,9 +73,8 @@ impl Poison<'_> {
 pub fn follow(cx: &mut Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
     let guard = cx.poison.of_pred(inst.guard.pred) & active;
     let mask = cx.lanes.mask;
-    let register_only = matches!(inst.op, Op::Alu(_) | Op::Special(_) | Op::Nothing);
-    if guard != 0 && !register_only {
-        return Err(finding(cx, guard, "the guard"));
+    if !matches!(inst.op, Op::Alu(_) | Op::Special(_) | Op::Nothing) {
+        guarded(cx, inst, active)?;
     }
     let out = match inst.op {
         Op::Alu(AluOp::Select { .. }) => selected(cx, inst),
@@ -99,6 +100,37 @@ pub fn follow(cx: &mut Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
             .set_pred(pred, mask, if shuffled { 0 } else { out });
     }
     Ok(())
+}
+
+/// Looks at what says which lanes of `active` an instruction that lanes run together waits for, before it waits: the
+/// guard and the member mask.
+#[cold]
+pub fn arrive(cx: &Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
+    guarded(cx, inst, active)?;
+    let named = matches!(
+        inst.op,
+        Op::Sync(
+            SyncOp::Shuffle(_)
+                | SyncOp::Vote(_)
+                | SyncOp::MatchAny { .. }
+                | SyncOp::MatchAll { .. }
+                | SyncOp::Reduce(_)
+                | SyncOp::WarpSync
+        )
+    );
+    let members = member_mask(cx, inst).filter(|_| named);
+    match members.map_or(0, |slot| cx.poison.of(slot, false)) & cx.lanes.mask {
+        0 => Ok(()),
+        lanes => Err(finding(cx, lanes, "the member mask")),
+    }
+}
+
+/// A guard that holds nothing cannot say whether memory or other lanes are touched.
+fn guarded(cx: &Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
+    match cx.poison.of_pred(inst.guard.pred) & active {
+        0 => Ok(()),
+        lanes => Err(finding(cx, lanes, "the guard")),
+    }
 }
 
 /// `lanes` of the result of a shuffle hold nothing, since they read lanes that take no part. From now on every instruction
@@ -141,13 +173,15 @@ fn selected(cx: &Context<'_>, inst: &Inst) -> u32 {
 }
 
 fn memory(cx: &Context<'_>, inst: &Inst, op: MemoryOp, mask: u32) -> Checked<u32> {
+    let wide = inst.wide >> inst.defs & 1 == 1;
     let address = match op {
         MemoryOp::AsyncCopy { .. } => sources(cx, inst, 0),
         MemoryOp::AsyncCommit | MemoryOp::AsyncWait { .. } => 0,
-        _ => {
-            let wide = inst.wide >> inst.defs & 1 == 1;
-            cx.poison.of(inst.a, wide)
+        MemoryOp::LoadMatrix { count, .. } => {
+            let device = cx.grid.program.device;
+            cx.poison.of(inst.a, wide) & ldmatrix_lanes(device, usize::from(count))
         }
+        _ => cx.poison.of(inst.a, wide),
     };
     if address & mask != 0 {
         return Err(finding(cx, address & mask, "the address"));
@@ -166,15 +200,15 @@ fn together(cx: &mut Context<'_>, inst: &Inst, op: SyncOp, mask: u32) -> Checked
         SyncOp::Shuffle(mode) => {
             let who = sources(cx, inst, 1) & mask;
             if who != 0 {
-                return Err(finding(cx, who, "the lane or the member mask"));
+                return Err(finding(cx, who, "the lane that is read"));
             }
-            let values = cx.poison.of(inst.a, false) | !mask;
+            let values = cx.poison.of(inst.a, false);
             let (from, _) = shuffle_sources(cx, inst, mode);
-            Ok((0..32).fold(0, |lanes, lane| {
+            Ok((0..32).fold(strangers(cx, inst, &from), |lanes, lane| {
                 lanes | (values >> from.0[lane] & 1) << lane
             }))
         }
-        SyncOp::Mma(_) | SyncOp::Barrier(_) | SyncOp::WarpSync => {
+        SyncOp::Mma(_) | SyncOp::Barrier(_) => {
             let used = sources(cx, inst, 0) & mask;
             match used {
                 0 => Ok(0),
@@ -182,14 +216,10 @@ fn together(cx: &mut Context<'_>, inst: &Inst, op: SyncOp, mask: u32) -> Checked
             }
         }
         SyncOp::Vote(_) | SyncOp::MatchAny { .. } | SyncOp::MatchAll { .. } | SyncOp::Reduce(_) => {
-            let members = member_mask(cx, inst).map_or(0, |slot| cx.poison.of(slot, false)) & mask;
-            if members != 0 {
-                return Err(finding(cx, members, "the member mask"));
-            }
             let any = sources(cx, inst, 0) & mask != 0;
             Ok(if any { mask } else { 0 })
         }
-        SyncOp::Fence(_) | SyncOp::ActiveMask => Ok(0),
+        SyncOp::WarpSync | SyncOp::Fence(_) | SyncOp::ActiveMask => Ok(0),
     }
 }
 

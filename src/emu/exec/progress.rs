@@ -14,6 +14,7 @@ pub struct Progress {
     next: u64,
     registers: Vec<Row>,
     preds: Vec<u32>,
+    carry: Vec<u32>,
     warps: Vec<Warp>,
 }
 
@@ -30,7 +31,7 @@ impl Progress {
     pub fn stands_still(
         &mut self,
         registers: &[Row],
-        preds: &[u32],
+        (preds, carry): (&[u32], &[u32]),
         warps: &[Warp],
         changed: &mut bool,
     ) -> bool {
@@ -42,7 +43,7 @@ impl Progress {
         if !*changed
             && self.warps.len() == warps.len()
             && self.warps.iter().zip(warps).all(same_places)
-            && self.preds == preds
+            && (&self.preds[..], &self.carry[..]) == (preds, carry)
             && self.registers == registers
         {
             return true;
@@ -53,6 +54,8 @@ impl Progress {
             self.registers.extend_from_slice(registers);
             self.preds.clear();
             self.preds.extend_from_slice(preds);
+            self.carry.clear();
+            self.carry.extend_from_slice(carry);
             self.warps.clear();
             self.warps.extend_from_slice(warps);
             *changed = false;

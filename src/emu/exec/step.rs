@@ -107,12 +107,17 @@ fn other(cx: &mut Context<'_>, warp: &mut Warp) -> Checked<Next> {
     let mask = cx.guarded(inst.guard, warp.active);
     cx.pc = warp.pc;
     cx.lanes.mask = mask;
+    if matches!(
+        inst.op,
+        Op::Memory(MemoryOp::LoadMatrix { .. }) | Op::Sync(_)
+    ) {
+        return together(cx, warp, inst);
+    }
     cx.lane_instructions += lanes_of(mask);
-    if inst.watched || cx.poison.spreads || cx.counters.is_some() {
+    if watched(cx, inst) {
         attend(cx, inst, warp.active)?;
     }
     match inst.op {
-        Op::Memory(MemoryOp::LoadMatrix { .. }) | Op::Sync(_) => together(cx, warp, inst),
         Op::Memory(op) => {
             if mask != 0 {
                 memory::execute(cx, inst, op)?;
@@ -122,6 +127,12 @@ fn other(cx: &mut Context<'_>, warp: &mut Warp) -> Checked<Next> {
         Op::Branch { to } => branch(cx, warp, to),
         op => rare(cx, warp, inst, op),
     }
+}
+
+/// Whether there is something to do for an instruction besides running it.
+#[inline(always)]
+fn watched(cx: &Context<'_>, inst: &Inst) -> bool {
+    inst.watched || cx.poison.spreads || cx.counters.is_some()
 }
 
 /// How many lanes a mask has; nearly always all.
@@ -225,22 +236,18 @@ fn rare(cx: &mut Context<'_>, warp: &mut Warp, inst: &Inst, op: Op) -> Checked<N
     Ok(Next::Advance)
 }
 
-/// Instructions that lanes run together: those that are not all there wait.
+/// Instructions that lanes run together: those that are not all there wait. One that waits is followed and counted when it
+/// runs, not when it is come to.
 fn together(cx: &mut Context<'_>, warp: &mut Warp, inst: &Inst) -> Checked<Next> {
-    let mask = cx.lanes.mask;
-    if mask == 0 {
-        return Ok(Next::Advance);
+    let (mask, watched) = (cx.lanes.mask, watched(cx, inst));
+    if watched && cx.grid.checks {
+        poison::arrive(cx, inst, warp.active)?;
     }
     let ready = match inst.op {
+        _ if mask == 0 => 0,
         Op::Sync(SyncOp::Fence(_) | SyncOp::ActiveMask) => mask,
         Op::Sync(SyncOp::Barrier(_)) if mask != warp.live => 0,
-        Op::Sync(SyncOp::Barrier(kind)) => {
-            let arrival = arrive::at_barrier(cx, inst, kind)?;
-            if kind == BarrierKind::Arrive {
-                warp.pc += 1;
-            }
-            return Ok(Next::Pause(Pause::Barrier(arrival)));
-        }
+        Op::Sync(SyncOp::Barrier(_)) => mask,
         _ if arrive::all_named(cx, warp, inst) => mask,
         _ => arrive::ready(cx, warp, inst)?,
     };
@@ -251,13 +258,25 @@ fn together(cx: &mut Context<'_>, warp: &mut Warp, inst: &Inst) -> Checked<Next>
             parked: true,
         });
     }
-    if ready != 0 {
-        cx.lanes.mask = ready;
-        match inst.op {
-            Op::Memory(op) => memory::execute(cx, inst, op)?,
-            Op::Sync(op) => collective::execute(cx, inst, op)?,
-            _ => {}
+    cx.lanes.mask = ready;
+    if ready != 0 || mask == 0 {
+        cx.lane_instructions += lanes_of(ready);
+        if watched {
+            attend(cx, inst, ready)?;
         }
+    }
+    match inst.op {
+        _ if ready == 0 => {}
+        Op::Sync(SyncOp::Barrier(kind)) => {
+            let arrival = arrive::at_barrier(cx, inst, kind)?;
+            if kind == BarrierKind::Arrive {
+                warp.pc += 1;
+            }
+            return Ok(Next::Pause(Pause::Barrier(arrival)));
+        }
+        Op::Sync(op) => collective::execute(cx, inst, op)?,
+        Op::Memory(op) => memory::execute(cx, inst, op)?,
+        _ => {}
     }
     if warp.active == 0 {
         regroup(cx, warp)?;

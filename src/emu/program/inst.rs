@@ -88,8 +88,8 @@ pub struct ParamPlace {
 pub struct Program {
     /// Its name.
     pub name: String,
-    /// What it was compiled for: tensor cores differ in their sums.
-    pub target: Target,
+    /// What it runs on, whatever it was compiled for: tensor cores differ in their sums.
+    pub device: Target,
     /// The instructions; the last is an [`Op::Exit`].
     pub code: Vec<Inst>,
     /// Where each came from.
@@ -127,6 +127,8 @@ pub struct Program {
     pub communicates: bool,
     /// `.maxntid`.
     pub max_threads: Option<u32>,
+    /// `.reqntid`: the only CTA that may be launched.
+    pub required_threads: Option<[u32; 3]>,
 }
 
 impl Program {

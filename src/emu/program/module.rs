@@ -1,7 +1,7 @@
 //! A module's kernels to programs.
 
 use super::allocate::allocate;
-use super::decoded::{Decoded, PredSource, Virtual};
+use super::decoded::{Decoded, Virtual};
 use super::error::DecodeError;
 use super::families;
 use super::finish::{Constants, finish};
@@ -14,8 +14,9 @@ use crate::driver::Target;
 use crate::emu::op::Op;
 use crate::emu::ptx::{Entry, Instruction, Module, Space, Type};
 
-/// Decodes every kernel of a module.
-pub fn decode_module(module: &Module) -> Result<Vec<Program>, DecodeError> {
+/// Decodes every kernel of a module for a device: what may be decoded goes by the module's target, what it computes by the
+/// device's.
+pub fn decode_module(module: &Module, device: Target) -> Result<Vec<Program>, DecodeError> {
     let target = Target::ALL
         .into_iter()
         .find(|target| target.number() == module.target);
@@ -28,11 +29,16 @@ pub fn decode_module(module: &Module) -> Result<Vec<Program>, DecodeError> {
     module
         .entries
         .iter()
-        .map(|entry| decode_entry(module, entry, target))
+        .map(|entry| decode_entry(module, entry, target, device))
         .collect()
 }
 
-fn decode_entry(module: &Module, entry: &Entry, target: Target) -> Result<Program, DecodeError> {
+fn decode_entry(
+    module: &Module,
+    entry: &Entry,
+    target: Target,
+    device: Target,
+) -> Result<Program, DecodeError> {
     let (layout, names) = Layout::of(module, entry, target)?;
     let mut code = Vec::with_capacity(entry.body.len() + 1);
     for at in &entry.body {
@@ -67,7 +73,7 @@ fn decode_entry(module: &Module, entry: &Entry, target: Target) -> Result<Progra
     };
     Ok(Program {
         name: entry.name.clone(),
-        target,
+        device,
         code: finished,
         origins: origins(module, entry),
         lists,
@@ -94,16 +100,14 @@ fn decode_entry(module: &Module, entry: &Entry, target: Target) -> Result<Progra
         shared_grain: grain(&code, Space::Shared),
         communicates: code.iter().any(|inst| inst.op.communicates()),
         max_threads: entry.max_threads,
+        required_threads: entry.required_threads,
     })
 }
 
 fn decode(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError> {
     let mut inst = families::decode(at, names)?;
     if let Some(guard) = &at.guard {
-        inst.guard = PredSource {
-            register: names.pred_dest(at, &guard.register)?,
-            negated: guard.negated,
-        };
+        inst.guard = names.pred(at, &guard.register, guard.negated)?;
     }
     Ok(inst)
 }

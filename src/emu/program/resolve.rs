@@ -139,10 +139,20 @@ impl Resolver {
             Operand::Not(name) => (name, true),
             other => return Err(DecodeError::new(at, format!("{other:?} is no predicate"))),
         };
-        Ok(PredSource {
-            register: self.pred_dest(at, name)?,
-            negated,
-        })
+        self.pred(at, name, negated)
+    }
+
+    /// A predicate that is read: `_` holds nothing.
+    pub fn pred(
+        &self,
+        at: &Instruction,
+        name: &str,
+        negated: bool,
+    ) -> Result<PredSource, DecodeError> {
+        match self.pred_dest(at, name)? {
+            None => Err(DecodeError::new(at, "_ is no predicate to read".into())),
+            register => Ok(PredSource { register, negated }),
+        }
     }
 
     /// `[base+offset]`, `[variable+offset]` or `[absolute]`.
@@ -171,9 +181,17 @@ impl Resolver {
             });
         }
         let (register, ty) = self.register(at, name)?;
+        let wide = match ty {
+            Type::B32 | Type::U32 | Type::S32 => false,
+            Type::B64 | Type::U64 | Type::S64 => true,
+            _ => {
+                let what = format!("{name} is {ty}, an address is an integer of 32 or 64 bits");
+                return Err(DecodeError::new(at, what));
+            }
+        };
         Ok(AddressSource {
             base: Source::Register(register),
-            wide: ty.bytes() == 8,
+            wide,
             offset: address.offset,
             space: None,
         })

@@ -198,6 +198,32 @@ FLOATS = [
 ]
 
 
+def row_addresses():
+    """The lanes behind those that give rows need no address from sm_80 on."""
+    body = (
+        """mov.u32 %t, %tid.x;
+        mov.u32 %z, tile;
+        mad.lo.u32 %z, %t, 4, %z;
+        st.shared.u32 [%z], %t;
+        setp.lt.u32 %k, %t, 8;
+        @%k mov.u32 %s, tile;
+        @%k mad.lo.u32 %s, %t, 16, %s;
+        bar.warp.sync -1;
+        ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%v}, [%s];"""
+        + address("%p", "r", "%t", 4)
+        + "\nst.global.u32 [%p], %v;"
+    )
+    yield Case(
+        "ldmatrix_x1_few_addresses",
+        "ldmatrix.x1 takes addresses of eight lanes; those of the others hold nothing",
+        [out("r", "u32", list(range(32)))],
+        body,
+        80,
+        registers=".reg .b32 %t, %s, %v, %z;\n.reg .b64 %p;\n.reg .pred %k;",
+        module=".shared .align 16 .b8 tile[128];",
+    )
+
+
 def float_products():
     """f16 and bf16 with f32 accumulators, and f16 with f16 ones, on each generation."""
     for target, k, fmt, d_fmt in FLOATS:
@@ -265,5 +291,5 @@ def integer_products():
 
 def cases():
     """All of them."""
-    for part in (load_matrices, float_products, integer_products):
+    for part in (load_matrices, row_addresses, float_products, integer_products):
         yield from part()

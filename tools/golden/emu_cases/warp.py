@@ -100,6 +100,48 @@ def divergent_shuffle():
     )
 
 
+def teams():
+    """Shuffles whose lanes have several member masks, or come one after the other."""
+    a = values.words(32, 7)
+    body = """
+        setp.lt.u32 %p, %t, 16;
+        selp.b32 %m, 0xFFFF, 0xFFFF0000, %p;
+        shfl.sync.bfly.b32 %r, %a, 8, 31, %m;
+        or.b32 %i, %t, 5;
+        shfl.sync.idx.b32 %s, %a, %i, 31, %m;"""
+    yield each(
+        "shfl_two_masks",
+        "the halves of a warp shuffle in one instruction, each under its own mask",
+        body,
+        [("a", "u32", a)],
+        [("r", "u32", [a[i ^ 8] for i in range(32)]), ("s", "u32", [a[i | 5] for i in range(32)])],
+        registers=".reg .pred %p;\n.reg .b32 %m, %i;",
+    )
+    body = """
+        setp.lt.u32 %p, %t, 64;
+        @%p mov.u32 %r, %a;
+        and.b32 %c, %t, 1;
+        mov.u32 %n, 0;
+        bra.uni LOOP;
+        MEET:
+        shfl.sync.bfly.b32 %r, %r, 1, 31, -1;
+        bra.uni DONE;
+        LOOP:
+        add.u32 %n, %n, 1;
+        setp.gt.u32 %q, %n, %c;
+        @%q bra MEET;
+        bra.uni LOOP;
+        DONE:"""
+    yield each(
+        "shfl_lanes_come_apart",
+        "lanes that come to a shuffle one after the other, with a register that one path leaves unwritten",
+        body,
+        [("a", "u32", a)],
+        [("r", "u32", [a[i ^ 1] for i in range(32)])],
+        registers=".reg .pred %p, %q;\n.reg .b32 %c, %n;",
+    )
+
+
 def votes():
     """all, any, uni and ballot."""
     rows = {
@@ -289,5 +331,5 @@ def masks():
 
 def cases():
     """All of them."""
-    for part in (shuffles, divergent_shuffle, votes, matches, reductions, masks):
+    for part in (shuffles, divergent_shuffle, teams, votes, matches, reductions, masks):
         yield from part()

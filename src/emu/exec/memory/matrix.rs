@@ -5,7 +5,7 @@ use super::bounds::{self, Verb};
 use super::observe::{self, Observed};
 use crate::emu::exec::context::{Context, list};
 use crate::emu::exec::fault::Checked;
-use crate::emu::exec::mma::ldmatrix;
+use crate::emu::exec::mma::{ldmatrix, ldmatrix_lanes};
 use crate::emu::memory::read;
 use crate::emu::op::Order;
 use crate::emu::program::Inst;
@@ -27,14 +27,10 @@ pub fn execute(
     let at = addresses(cx, inst.a, wide, inst.immediate);
     let mut rows = [[0; ROW_BYTES]; LANES];
     let whole = cx.lanes.mask;
+    cx.lanes.mask = whole & ldmatrix_lanes(cx.grid.program.device, count);
+    valid(cx, space, &at)?;
     cx.lanes.mask = whole & (u32::MAX >> (LANES - 8 * count));
     each_space(cx, space, ROW_BYTES as u32, &at, |cx, space, lanes| {
-        if space != Space::Shared {
-            let what = "ldmatrix reads shared memory only".to_string();
-            return Err(cx.fault(ReportKind::OutOfBounds, lanes.first_lane(), what));
-        }
-        bounds::aligned(cx, space, Verb::LoadMatrix, &lanes)?;
-        bounds::within(cx, space, Verb::LoadMatrix, &lanes, cx.grid.shared_bytes)?;
         let access = Observed {
             space,
             verb: Verb::LoadMatrix,
@@ -55,4 +51,16 @@ pub fn execute(
         cx.lanes.rows.set(*slot, row, whole);
     }
     Ok(())
+}
+
+/// The addresses of all lanes that must give one.
+fn valid(cx: &mut Context<'_>, space: Space, at: &[u64; LANES]) -> Checked<()> {
+    each_space(cx, space, ROW_BYTES as u32, at, |cx, space, lanes| {
+        if space != Space::Shared {
+            let what = "ldmatrix reads shared memory only".to_string();
+            return Err(cx.fault(ReportKind::OutOfBounds, lanes.first_lane(), what));
+        }
+        bounds::aligned(cx, space, Verb::LoadMatrix, &lanes)?;
+        bounds::within(cx, space, Verb::LoadMatrix, &lanes, cx.grid.shared_bytes)
+    })
 }

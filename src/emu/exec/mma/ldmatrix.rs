@@ -1,6 +1,17 @@
 //! Which lane `ldmatrix` gives which element.
 
+use crate::driver::Target;
 use crate::emu::Row;
+use crate::emu::rows::LANES;
+
+/// The lanes whose addresses an `ldmatrix` of `count` matrices needs: eight a matrix, but on sm_75 all must give a valid
+/// one.
+pub fn ldmatrix_lanes(target: Target, count: usize) -> u32 {
+    match target {
+        Target::Sm75 => u32::MAX,
+        _ => u32::MAX >> (LANES - 8 * count.clamp(1, 4)),
+    }
+}
 
 /// Spreads 8 x 8 matrices of 16-bit elements over the lanes: `rows[8 m + r]` is row `r` of matrix `m`, as fetched from the
 /// address that lane `8 m + r` gave, and `d[m]` is matrix `m`'s register.

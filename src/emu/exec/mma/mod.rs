@@ -11,7 +11,7 @@ mod ldmatrix;
 mod round;
 
 use crate::emu::op::MmaForm;
-pub use ldmatrix::ldmatrix;
+pub use ldmatrix::{ldmatrix, ldmatrix_lanes};
 
 use crate::driver::Target;
 use crate::emu::Row;
