@@ -1,5 +1,5 @@
 //! `cp.async`: bytes on their way into shared memory. From issue until the issuing thread has waited for their group nobody
-//! may read or write them.
+//! may read or write them, and nobody may write the bytes that they are read from.
 //!
 //! The executor checks the copy as a store of its thread at issue (what others still read there must be ordered before) and
 //! again, through [`Landed`], when it has been waited for: from then on it is a store of that moment, which other threads
@@ -16,7 +16,7 @@ pub struct PendingCopy {
     pub thread: u32,
     /// The index of its instruction.
     pub instruction: u32,
-    /// The first byte asked about that it fills.
+    /// The first byte asked about that it fills, or reads.
     pub address: u64,
 }
 
@@ -48,6 +48,8 @@ struct Copy {
     address: u64,
     bytes: u32,
     instruction: u32,
+    /// The first byte that it reads and one past the last, where the launch may write there.
+    source: Option<(u64, u64)>,
 }
 
 /// Grains of shared memory that copies fill: they are aligned to 4 bytes.
@@ -62,6 +64,8 @@ pub struct Pending {
     grains: usize,
     threads: Vec<Thread>,
     on_the_way: usize,
+    /// Those whose source the launch may write.
+    sources: usize,
 }
 
 impl Pending {
@@ -78,7 +82,7 @@ impl Pending {
             self.cells.clear();
         }
         self.threads.clear();
-        self.on_the_way = 0;
+        (self.on_the_way, self.sources) = (0, 0);
     }
 
     /// `cp.async` of the lanes of a warp, to these places. Check them with [`Pending::hit`] first.
@@ -98,9 +102,50 @@ impl Pending {
                 address,
                 bytes,
                 instruction,
+                source: None,
             });
             self.on_the_way += 1;
         }
+    }
+
+    /// The copies just issued by these lanes read these places, which the launch may write.
+    pub fn reads(&mut self, warp: u32, from: &Lanes<'_>) {
+        for lane in from.active() {
+            let start = from.address(lane);
+            if let Some(copy) = self.thread((warp * 32 + lane) as usize).copies.back_mut() {
+                copy.source = Some((start, start + u64::from(from.bytes)));
+                self.sources += 1;
+            }
+        }
+    }
+
+    /// Whether a warp instruction writes bytes that a copy on its way reads.
+    #[inline]
+    pub fn overwritten(&self, lanes: &Lanes<'_>) -> Option<(u32, PendingCopy)> {
+        match self.sources {
+            0 => None,
+            _ => self.find_source(lanes),
+        }
+    }
+
+    #[cold]
+    fn find_source(&self, lanes: &Lanes<'_>) -> Option<(u32, PendingCopy)> {
+        let threads = self.threads.iter().enumerate();
+        let mut copies = threads.flat_map(|(thread, t)| t.copies.iter().map(move |c| (thread, c)));
+        copies.find_map(|(thread, copy)| {
+            let (start, end) = copy.source?;
+            let overlaps = |lane: &u32| {
+                let address = lanes.address(*lane);
+                address < end && start < address.saturating_add(u64::from(lanes.bytes))
+            };
+            let lane = lanes.active().find(overlaps)?;
+            let copy = PendingCopy {
+                thread: thread as u32,
+                instruction: copy.instruction,
+                address: start.max(lanes.address(lane)),
+            };
+            Some((lane, copy))
+        })
     }
 
     /// `cp.async.commit_group` of the lanes of `mask`.
@@ -160,6 +205,7 @@ impl Pending {
                 }
             }
             self.on_the_way -= 1;
+            self.sources -= usize::from(copy.source.is_some());
             landed.push(Landed {
                 lane,
                 address: copy.address,

@@ -112,6 +112,8 @@ pub enum MemoryOp {
         widen: Widen,
         /// How it is ordered.
         order: Order,
+        /// Whether it is read through a cache that sees no writes of the launch.
+        unchanging: bool,
     },
     /// Elements from registers (the sources behind the address) to an address.
     Store {

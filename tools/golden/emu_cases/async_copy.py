@@ -1,7 +1,7 @@
 """cp.async: sizes, zero fill, groups, and the two ways to wait."""
 
 from . import values
-from .case import Case, address, given, out
+from .case import Case, address, given, inout, out
 
 WORDS = ".reg .b32 %t, %s, %o, %x, %y, %z, %w, %n;\n.reg .b64 %p, %q;\n.reg .pred %k;"
 TILE = ".shared .align 16 .b8 tile[2048];"
@@ -33,6 +33,32 @@ def copies():
                 registers=WORDS,
                 module=TILE,
             )
+
+
+def source_reused():
+    """The source may be written once its copy has been waited for."""
+    a = values.words(4 * 32, 21)
+    body = (
+        "mov.u32 %t, %tid.x;"
+        + SLOT
+        + address("%p", "x", "%t", 16)
+        + """
+        cp.async.cg.shared.global [%s], [%p], 16;
+        cp.async.wait_all;
+        st.global.u32 [%p+4], %t;"""
+        + READ
+        + result()
+    )
+    after = [i // 4 if i % 4 == 1 else x for i, x in enumerate(a)]
+    yield Case(
+        "cp_async_source_reused",
+        "the source of a cp.async may be written behind its wait",
+        [inout("x", "u32", a, after), out("r", "u32", a)],
+        body,
+        80,
+        registers=WORDS,
+        module=TILE,
+    )
 
 
 def zero_fill():
@@ -222,5 +248,5 @@ def hints():
 
 def cases():
     """All of them."""
-    for part in (copies, zero_fill, groups, hints):
+    for part in (copies, source_reused, zero_fill, groups, hints):
         yield from part()

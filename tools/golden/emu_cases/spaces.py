@@ -294,6 +294,57 @@ def generic():
     )
 
 
+def windows():
+    """Accesses of one instruction in several buffers, and of several kinds in one."""
+    body = (
+        THREAD
+        + """
+        ld.param.u64 %p, [a];
+        ld.param.u64 %q, [b];
+        setp.lt.u32 %k, %t, 31;
+        selp.b64 %p, %p, %q, %k;
+        cvta.to.global.u64 %p, %p;
+        mov.u32 %v, 0x1234;
+        st.global.u32 [%p], %v;"""
+    )
+    yield Case(
+        "one_store_two_buffers",
+        "lanes of one store that write one value to one place are no race, though another lane goes elsewhere",
+        [out("a", "u32", [0x1234]), out("b", "u32", [0x1234])],
+        body,
+        registers=AT + "\n.reg .b32 %v;\n.reg .pred %k;",
+    )
+    body = THREAD + address("%p", "x", "%t", 4) + "\nld.global.nc.u32 %v, [%p];\nst.global.u32 [%p+128], %v;"
+    a = values.words(32, 13)
+    yield Case(
+        "ld_nc_beside_writes",
+        "ld.global.nc of the part of a buffer that the launch does not write",
+        [inout("x", "u32", a + [0] * 32, a + a)],
+        body,
+        registers=AT + "\n.reg .b32 %v;",
+    )
+    body = (
+        THREAD
+        + """
+        mov.u32 %s, tile;
+        and.b32 %v, %s, 1023;
+        add.u32 %s, %s, %v;
+        st.shared.u32 [%s], %v;"""
+        + address("%p", "r", "%t", 4)
+        + "\nst.global.u32 [%p], %v;"
+    )
+    yield Case(
+        "shared_dynamic_align",
+        "dynamic shared memory behind static keeps its own alignment",
+        [out("r", "u32", [0])],
+        body,
+        block=(1,),
+        shared=64,
+        registers=AT + "\n.reg .b32 %v, %s;",
+        module=".shared .align 4 .b8 small[4];\n.extern .shared .align 1024 .b8 tile[];",
+    )
+
+
 def unwritten():
     """What clean code may do with registers and memory that nobody wrote."""
     body = (
@@ -337,5 +388,5 @@ def unwritten():
 
 def cases():
     """All of them."""
-    for part in (shared, local, constants, parameters, generic, unwritten):
+    for part in (shared, local, constants, parameters, generic, windows, unwritten):
         yield from part()

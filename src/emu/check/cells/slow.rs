@@ -40,6 +40,21 @@ impl Cells {
             })
     }
 
+    /// A write of this launch, ordered or not, to what a load reads.
+    pub fn written(&mut self, request: &Request<'_>, clocks: &Clocks) -> Option<Conflict> {
+        request.lanes.active().find_map(|lane| {
+            let now = self.now(request, lane, clocks);
+            self.cells_of(&request.lanes, lane).find_map(|cell| {
+                let write = self.table.block(cell)?.write.get(cell as usize);
+                (write.clock >= self.from).then(|| Conflict {
+                    address: self.address_of(cell),
+                    earlier: write.access(true, clocks),
+                    later: now.entry.access(false, clocks),
+                })
+            })
+        })
+    }
+
     /// The first conflict of one lane's cells.
     pub(super) fn check_lane(
         &mut self,

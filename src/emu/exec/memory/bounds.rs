@@ -6,12 +6,15 @@ use crate::emu::exec::fault::{Checked, Fault};
 use crate::emu::exec::grid::{Grid, Window};
 use crate::emu::ptx::Space;
 use crate::emu::report::ReportKind;
+use crate::emu::rows::LANES;
 
 /// What an access does, for reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// A load.
     Load,
+    /// A load through a cache that sees no writes of the launch.
+    LoadUnchanging,
     /// A store.
     Store,
     /// An atomic.
@@ -32,7 +35,7 @@ impl Verb {
 
     fn name(self) -> &'static str {
         match self {
-            Verb::Load => "load of",
+            Verb::Load | Verb::LoadUnchanging => "load of",
             Verb::Store => "store of",
             Verb::Atomic => "atomic on",
             Verb::CopyFrom => "copy from",
@@ -202,7 +205,7 @@ pub fn global_memory(grid: &Grid<'_>, address: u64) -> String {
 /// Beyond this many bytes an argument has nothing to do with an address.
 const FAR: u64 = 1 << 16;
 
-/// Calls `f` with the window that each lane's access lies in: one call where they all lie in one.
+/// Calls `f` with the window that each lane's access lies in: one call for all that lie in one.
 #[inline(always)]
 pub fn each_window<'c>(
     cx: &mut Context<'c>,
@@ -213,16 +216,25 @@ pub fn each_window<'c>(
     if let Some(found) = window(cx.grid, verb, &lanes) {
         return f(cx, found, &lanes);
     }
-    for lane in lanes.active() {
-        let one = Lanes {
-            mask: 1 << lane,
-            bytes: lanes.bytes,
-            at: Pattern::Run(lanes.address(lane)),
+    let at: [u64; LANES] = std::array::from_fn(|lane| lanes.address(lane as u32));
+    let mut rest = lanes.mask;
+    while rest != 0 {
+        let lane = rest.trailing_zeros();
+        let one = Lanes::of(1 << lane, lanes.bytes, &at);
+        let Some(found) = window(cx.grid, verb, &one) else {
+            return Err(forbidden(cx, verb, &lanes, lane));
         };
-        match window(cx.grid, verb, &one) {
-            Some(found) => f(cx, found, &one)?,
-            None => return Err(forbidden(cx, verb, &lanes, lane)),
-        }
+        let left = Lanes {
+            mask: rest,
+            ..lanes
+        };
+        let held = left.active().filter(|lane| {
+            let address = at[*lane as usize % LANES];
+            found.holds(address, u64::from(lanes.bytes))
+        });
+        let held = held.fold(0, |held, lane| held | 1 << lane);
+        rest &= !held;
+        f(cx, found, &Lanes::of(held, lanes.bytes, &at))?;
     }
     Ok(())
 }

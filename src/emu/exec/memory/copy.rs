@@ -1,4 +1,5 @@
-//! `cp.async`. The bytes land at once; that nobody touches them before their group was waited for is checked.
+//! `cp.async`. The bytes land at once; that nobody touches them, or writes their source, before their group was waited for
+//! is checked.
 
 use super::address::addresses;
 use super::bounds::{self, Verb};
@@ -78,6 +79,9 @@ fn fetch(cx: &mut Context<'_>, to: &Lanes<'_>, from: Lanes<'_>) -> Checked<()> {
             lanes,
         };
         observe::global(cx, window, access, &observe::differ)?;
+        if let (Some(watch), Some(_)) = (&mut cx.watch, window.region) {
+            watch.near.pending.reads(cx.warp, lanes);
+        }
         for lane in lanes.active() {
             let source = (lanes.address(lane) - window.base) as usize;
             let dest = to.address(lane) as usize;

@@ -16,9 +16,9 @@ use crate::emu::ptx::Space;
 pub fn execute(
     cx: &mut Context<'_>,
     inst: &Inst,
-    span: Span,
-    widen: Widen,
+    (span, widen): (Span, Widen),
     order: Order,
+    unchanging: bool,
 ) -> Checked<()> {
     if let Some(address) = parameter(cx, inst, span) {
         let load = Load { inst, span, widen };
@@ -35,7 +35,13 @@ pub fn execute(
         let load = Load { inst, span, widen };
         bounds::aligned(cx, space, Verb::Load, &lanes)?;
         match space {
-            Space::Global | Space::Generic => global(cx, load, order, lanes),
+            Space::Global | Space::Generic => {
+                let verb = match unchanging {
+                    true => Verb::LoadUnchanging,
+                    false => Verb::Load,
+                };
+                global(cx, load, (verb, order), lanes)
+            }
             Space::Shared => {
                 bounds::within(cx, space, Verb::Load, &lanes, cx.grid.shared_bytes)?;
                 let access = observed(space, order, &lanes);
@@ -96,9 +102,17 @@ pub fn local_stride(bytes: u32) -> u32 {
     bytes.next_multiple_of(16)
 }
 
-fn global(cx: &mut Context<'_>, load: Load<'_>, order: Order, lanes: Lanes<'_>) -> Checked<()> {
-    bounds::each_window(cx, Verb::Load, lanes, |cx, window, lanes| {
-        let access = observed(Space::Global, order, lanes);
+fn global(
+    cx: &mut Context<'_>,
+    load: Load<'_>,
+    (verb, order): (Verb, Order),
+    lanes: Lanes<'_>,
+) -> Checked<()> {
+    bounds::each_window(cx, verb, lanes, |cx, window, lanes| {
+        let access = Observed {
+            verb,
+            ..observed(Space::Global, order, lanes)
+        };
         observe::global(cx, window, access, &observe::differ)?;
         load.run(cx, window.words, window.base, lanes);
         strong(cx, Space::Global, order, lanes);

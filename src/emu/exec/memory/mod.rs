@@ -22,7 +22,12 @@ use crate::emu::program::Inst;
 /// Runs a memory instruction for the lanes of `cx.lanes.mask`; there is at least one.
 pub fn execute(cx: &mut Context<'_>, inst: &Inst, op: MemoryOp) -> Checked<()> {
     match op {
-        MemoryOp::Load { span, widen, order } => load::execute(cx, inst, span, widen, order),
+        MemoryOp::Load {
+            span,
+            widen,
+            order,
+            unchanging,
+        } => load::execute(cx, inst, (span, widen), order, unchanging),
         MemoryOp::Store {
             span,
             order,

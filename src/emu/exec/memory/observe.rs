@@ -2,8 +2,8 @@
 
 use super::bounds::{Verb, describe, global_memory};
 use crate::emu::check::{
-    Cells, Clocks, Conflict, Exchange, Kind, Lanes, Location, Pattern, PendingCopy, Request,
-    Strength, Written,
+    Access, Cells, Clocks, Conflict, Exchange, Kind, Lanes, Location, Pattern, PendingCopy,
+    Request, Strength, Written,
 };
 use crate::emu::counters::{self, Direction};
 use crate::emu::exec::context::Context;
@@ -43,7 +43,7 @@ fn strength(order: Order) -> Strength {
 
 fn kind(verb: Verb) -> Kind {
     match verb {
-        Verb::Load | Verb::CopyFrom | Verb::LoadMatrix => Kind::Read,
+        Verb::Load | Verb::LoadUnchanging | Verb::CopyFrom | Verb::LoadMatrix => Kind::Read,
         Verb::Store | Verb::CopyTo => Kind::Write,
         Verb::Atomic => Kind::Atomic,
     }
@@ -79,10 +79,50 @@ pub fn global(
         None => None,
     };
     let (near, written) = (&mut *watch.near, window.written);
-    let conflict = far.and_then(|cells| race(cx, cells, &near.clocks, &access, same_value));
+    let mut early = None;
+    let (mut stale, mut conflict) = (None, None);
+    if let Some(cells) = far {
+        match access.verb {
+            Verb::Store | Verb::Atomic => early = near.pending.overwritten(access.lanes),
+            Verb::LoadUnchanging => {
+                let request = Request::read(cx.warp, *access.lanes, cx.pc);
+                stale = cells.written(&request, &near.clocks);
+            }
+            _ => {}
+        }
+        conflict = race(cx, cells, &near.clocks, &access, same_value);
+    }
     let hole = initialised(written, &access);
     cx.watch = Some(watch);
-    settle(cx, &access, conflict, hole)
+    if let Some((lane, copy)) = early {
+        return Err(too_early(cx, &access, lane, copy));
+    }
+    settle(cx, &access, conflict, hole)?;
+    match stale {
+        Some(conflict) => Err(unchanging(cx, &access, conflict)),
+        None => Ok(()),
+    }
+}
+
+/// The finding for a load through a cache that need not see what the launch has written, ordered or not.
+#[cold]
+fn unchanging(cx: &Context<'_>, access: &Observed<'_>, conflict: Conflict) -> Box<Fault> {
+    let address = conflict.address;
+    let what = format!(
+        "{}, which the same launch has written: this load need not see it, whatever orders the two",
+        describe(access.space, access.verb, access.lanes.bytes, address)
+    );
+    Fault::new(ReportKind::Race, spot(conflict.later), what)
+        .with_other(spot(conflict.earlier))
+        .with_memory(memory(cx, access.space, address))
+}
+
+fn spot(access: Access) -> Spot {
+    Spot {
+        cta: access.cta,
+        thread: access.thread,
+        pc: access.instruction,
+    }
 }
 
 /// An access to shared memory.
@@ -256,11 +296,6 @@ pub fn conflict_fault(conflict: Conflict, space: Space, memory: String) -> Box<F
         verb(conflict.later.wrote),
         conflict.address
     );
-    let spot = |access: crate::emu::check::Access| Spot {
-        cta: access.cta,
-        thread: access.thread,
-        pc: access.instruction,
-    };
     Fault::new(ReportKind::Race, spot(conflict.later), what)
         .with_other(spot(conflict.earlier))
         .with_memory(memory)

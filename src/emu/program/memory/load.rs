@@ -27,6 +27,7 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError
         span,
         widen: widen.unwrap_or(Widen::Zero),
         order: qualifiers.order,
+        unchanging: qualifiers.unchanging,
     };
     Ok(Decoded {
         defs,

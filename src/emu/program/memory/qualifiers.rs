@@ -24,16 +24,8 @@ const ELEMENTS: [Type; 14] = [
     Type::F64,
 ];
 
-/// Hints that change which cache keeps a line, not what is read.
-const HINTS: [&str; 19] = [
-    "ca",
-    "cg",
-    "cs",
-    "lu",
-    "cv",
-    "wb",
-    "wt",
-    "nc",
+/// Hints that change which cache keeps a line, not what is read or stored.
+const HINTS: [&str; 8] = [
     "L1::evict_normal",
     "L1::evict_unchanged",
     "L1::evict_first",
@@ -42,10 +34,46 @@ const HINTS: [&str; 19] = [
     "L2::evict_normal",
     "L2::evict_first",
     "L2::evict_last",
-    "L2::64B",
-    "L2::128B",
-    "L2::256B",
 ];
+/// More of them, for loads.
+const LOAD_HINTS: [&str; 8] = [
+    "ca", "cg", "cs", "lu", "cv", "L2::64B", "L2::128B", "L2::256B",
+];
+/// More of them, for stores.
+const STORE_HINTS: [&str; 4] = ["wb", "cg", "cs", "wt"];
+
+type Scoped = fn(Scope) -> Order;
+
+/// What one of the opcodes takes.
+struct Opcode {
+    /// Its orders besides `.weak` and `.volatile`; `None` where it takes none at all.
+    orders: Option<[(&'static str, Scoped); 2]>,
+    /// Its own hints.
+    hints: &'static [&'static str],
+}
+
+impl Opcode {
+    fn of(at: &Instruction) -> Opcode {
+        match at.parts[0].as_str() {
+            "st" => Opcode {
+                orders: Some([("relaxed", Order::Relaxed), ("release", Order::Release)]),
+                hints: &STORE_HINTS,
+            },
+            "ldu" => Opcode {
+                orders: None,
+                hints: &[],
+            },
+            _ => Opcode {
+                orders: Some([("relaxed", Order::Relaxed), ("acquire", Order::Acquire)]),
+                hints: &LOAD_HINTS,
+            },
+        }
+    }
+
+    fn hints(&self, part: &str) -> bool {
+        self.hints.contains(&part) || self.orders.is_some() && HINTS.contains(&part)
+    }
+}
 
 /// The qualifiers of a load or store.
 #[derive(Debug)]
@@ -54,6 +82,8 @@ pub struct Qualifiers {
     pub order: Order,
     /// Its space.
     pub space: Space,
+    /// Whether the memory is read through a cache that sees no writes of the launch (`ld.nc`, `ldu`).
+    pub unchanging: bool,
     /// Elements.
     pub count: u8,
     /// Type of an element.
@@ -63,15 +93,21 @@ pub struct Qualifiers {
 impl Qualifiers {
     /// Reads the parts behind the opcode.
     pub fn read(at: &Instruction) -> Result<Qualifiers, DecodeError> {
-        let mut parts = Parts::new(at, 1);
-        let order = order(&mut parts)?;
-        let mut space = Space::Generic;
-        let mut count = 1;
+        let (mut parts, opcode) = (Parts::new(at, 1), Opcode::of(at));
+        let order = order(&mut parts, &opcode)?;
+        let (mut space, mut count) = (Space::Generic, 1);
+        let mut unchanging = at.parts[0] == "ldu";
         while let Some(part) = parts.peek() {
-            if let Some(named) = named_space(part) {
-                space = named;
-            } else if !HINTS.contains(&part) {
-                break;
+            match named_space(part) {
+                Some(named) if space == Space::Generic => space = named,
+                None if opcode.hints(part) => {}
+                None if part == "nc" && at.parts[0] == "ld" => {
+                    if (space, order) != (Space::Global, Order::Weak) {
+                        return Err(parts.refuse());
+                    }
+                    unchanging = true;
+                }
+                _ => break,
             }
             parts.take();
         }
@@ -88,6 +124,7 @@ impl Qualifiers {
         Ok(Qualifiers {
             order,
             space,
+            unchanging,
             count,
             ty,
         })
@@ -136,8 +173,10 @@ pub fn named_space(part: &str) -> Option<Space> {
     })
 }
 
-fn order(parts: &mut Parts<'_>) -> Result<Order, DecodeError> {
-    type Scoped = fn(Scope) -> Order;
+fn order(parts: &mut Parts<'_>, opcode: &Opcode) -> Result<Order, DecodeError> {
+    let Some(orders) = &opcode.orders else {
+        return Ok(Order::Weak);
+    };
     if parts.accept("weak") {
         return Ok(Order::Weak);
     }
@@ -145,12 +184,7 @@ fn order(parts: &mut Parts<'_>) -> Result<Order, DecodeError> {
     if parts.accept("volatile") {
         return Ok(Order::Relaxed(Scope::Device));
     }
-    let table: [(&str, Scoped); 3] = [
-        ("relaxed", Order::Relaxed),
-        ("acquire", Order::Acquire),
-        ("release", Order::Release),
-    ];
-    match parts.one_of(&table) {
+    match parts.one_of(orders) {
         Some(order) => Ok(order(parts.scope().ok_or_else(|| parts.refuse())?)),
         None => Ok(Order::Weak),
     }
