@@ -4,6 +4,7 @@ use super::decoded::Decoded;
 use super::error::DecodeError;
 use super::parts::{Parts, operands};
 use super::resolve::Resolver;
+use crate::driver::Target;
 use crate::emu::op::{Op, Special};
 use crate::emu::ptx::{Instruction, Operand};
 
@@ -14,6 +15,10 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Option<Decoded>, Dec
         "bra" => branch(at, names).map(Some),
         "ret" | "exit" => plain(at, Op::Exit, &["uni"], 0).map(Some),
         "trap" => plain(at, Op::Trap, &[], 0).map(Some),
+        "griddepcontrol" if names.target < Target::Sm90 => {
+            let what = format!("{} has no griddepcontrol", names.target);
+            Err(DecodeError::new(at, what))
+        }
         // Launches run one after the other, so there is nothing to wait for.
         "griddepcontrol" => plain(at, Op::Nothing, &["wait", "launch_dependents"], 0).map(Some),
         "nanosleep" => plain(at, Op::Nothing, &["u32"], 1).map(Some),

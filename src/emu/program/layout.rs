@@ -13,6 +13,12 @@ use crate::emu::ptx::{Entry, Module, Space, Variable};
 const DYNAMIC_SHARED_ALIGN: u32 = 128;
 /// PTX limits a kernel's parameters to this.
 const MAX_PARAM_BYTES: u32 = 4352;
+/// What ptxas takes of static shared memory.
+const MAX_SHARED_BYTES: u32 = 48 << 10;
+/// Local memory of a thread, as CUDA limits it.
+const MAX_LOCAL_BYTES: u32 = 512 << 10;
+/// The constants of a module, as CUDA limits them.
+const MAX_CONST_BYTES: u32 = 64 << 10;
 /// More registers than this are no kernel of ours, and would not fit the slots.
 const MAX_REGISTERS: usize = 30_000;
 
@@ -33,14 +39,14 @@ pub struct Layout {
     pub const_bytes: Vec<u8>,
 }
 
-/// The next multiple of `align` at or after `offset`, or an error where sizes are absurd.
-fn place(offset: u32, align: u32, bytes: u32, what: &str) -> Result<u32, DecodeError> {
+/// The next multiple of `align` at or after `offset`, or an error where `bytes` bytes from there pass the space's limit.
+fn place(offset: u32, align: u32, bytes: u32, what: &str, limit: u32) -> Result<u32, DecodeError> {
     let start = offset
         .checked_next_multiple_of(align.max(1))
-        .filter(|start| start.checked_add(bytes).is_some_and(|end| end <= 1 << 24));
+        .filter(|start| start.checked_add(bytes).is_some_and(|end| end <= limit));
     start.ok_or_else(|| {
         module_error(format!(
-            "{what}: {bytes} bytes aligned to {align} do not fit"
+            "{what}: {bytes} bytes aligned to {align} behind {offset} do not fit the {limit} bytes of its space"
         ))
     })
 }
@@ -65,10 +71,12 @@ impl Layout {
         for variable in all().filter(|v| v.bytes > 0) {
             layout.variable(variable, &mut names)?;
         }
-        layout.dynamic_shared_offset = layout.shared_bytes.next_multiple_of(DYNAMIC_SHARED_ALIGN);
-        if layout.shared_bytes == 0 {
-            layout.dynamic_shared_offset = 0;
-        }
+        let aligned = all().filter(|v| v.bytes == 0).map(|v| v.align);
+        let aligned = aligned.fold(DYNAMIC_SHARED_ALIGN, u32::max);
+        layout.dynamic_shared_offset = layout
+            .shared_bytes
+            .checked_next_multiple_of(aligned)
+            .ok_or_else(|| module_error(format!("dynamic shared memory aligned to {aligned}")))?;
         for variable in all().filter(|v| v.bytes == 0) {
             let place = Place {
                 space: Space::Shared,
@@ -87,7 +95,13 @@ impl Layout {
     fn params(&mut self, entry: &Entry, names: &mut Resolver) -> Result<(), DecodeError> {
         for param in &entry.params {
             let bytes = param.ty.bytes().saturating_mul(param.count);
-            let offset = place(self.param_bytes, param.align, bytes, &param.name)?;
+            let offset = place(
+                self.param_bytes,
+                param.align,
+                bytes,
+                &param.name,
+                MAX_PARAM_BYTES,
+            )?;
             self.param_bytes = offset + bytes;
             let space = Space::Param;
             names.places.insert(
@@ -104,26 +118,20 @@ impl Layout {
                 bytes,
             });
         }
-        if self.param_bytes > MAX_PARAM_BYTES {
-            let what = format!(
-                "{} bytes of parameters, limit {MAX_PARAM_BYTES}",
-                self.param_bytes
-            );
-            return Err(module_error(what));
-        }
         Ok(())
     }
 
     fn variable(&mut self, variable: &Variable, names: &mut Resolver) -> Result<(), DecodeError> {
-        let end = match variable.space {
-            Space::Shared => &mut self.shared_bytes,
-            Space::Local => &mut self.local_bytes,
+        let (end, limit) = match variable.space {
+            Space::Shared => (&mut self.shared_bytes, MAX_SHARED_BYTES),
+            Space::Local => (&mut self.local_bytes, MAX_LOCAL_BYTES),
             Space::Const => {
                 let start = place(
                     self.const_bytes.len() as u32,
                     variable.align,
                     variable.bytes,
                     &variable.name,
+                    MAX_CONST_BYTES,
                 )?;
                 self.const_bytes.resize(start as usize, 0);
                 self.const_bytes.extend_from_slice(&variable.init);
@@ -145,7 +153,7 @@ impl Layout {
                 return Err(module_error(what));
             }
         };
-        let offset = place(*end, variable.align, variable.bytes, &variable.name)?;
+        let offset = place(*end, variable.align, variable.bytes, &variable.name, limit)?;
         *end = offset + variable.bytes;
         let place = Place {
             space: variable.space,

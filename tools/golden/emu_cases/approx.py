@@ -174,6 +174,15 @@ def circular():
     yield one("approx_tanh", "tanh.approx.f32", "tanh.approx.f32", "f32 rel 0x1p-11", mpmath.tanh, a, special)
 
 
+# Divisors above 2^126 whose quotient is no zero: (a, b, a / b).
+LARGE = [
+    (0x7F000000, 0x7F000000, ONE),
+    (0x7F7FFFFF, 0x7E800001, floats.div(F32, 0x7F7FFFFF, 0x7E800001)),
+    (0x7F7FFFFF, 0xFF7FFFFF, 0xBF800000),
+    (0x7E000000, 0x7F400000, floats.div(F32, 0x7E000000, 0x7F400000)),
+]
+
+
 def quotients():
     """div.approx and div.full."""
     rows = list(zip(spread("div a", 2.0**-60, 2.0**60, both=True), spread("div b", 2.0**-60, 2.0**60), strict=True))
@@ -192,6 +201,7 @@ def quotients():
     for op, ftz in (("div.approx", ""), ("div.approx", ".ftz"), ("div.full", ""), ("div.full", ".ftz")):
         # A divisor between 2^126 and 2^128 gives 0 in div.approx; div.full scales.
         extra = special + ([(ONE, 0x7F000001, ZERO)] if op == "div.approx" else [])
+        extra += LARGE if op == "div.full" else []
         extra += [(ONE, TINY, INF), (TINY, ONE, ZERO)] if ftz else []
         name = f"approx_{op.replace('.', '_')}{ftz.replace('.', '_')}"
         yield each(

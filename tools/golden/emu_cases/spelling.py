@@ -110,6 +110,29 @@ def memory():
     )
 
 
+def names():
+    """WARP_SZ in registers of each width; prefetches of every form."""
+    body = """
+        mov.u64 %d, -1;
+        add.u64 %d, %d, %a;
+        mov.u64 %d, WARP_SZ;
+        mov.u32 %w, WARP_SZ;
+        mov.u16 %h, WARP_SZ;
+        prefetch.global.L1 [%at];
+        prefetch.global.L2::evict_last [%at];
+        prefetch.global.L2::evict_normal [%at];
+        prefetch.L2 [%at];
+        prefetchu.L1 [%at];"""
+    yield each(
+        "warp_sz_prefetch",
+        "WARP_SZ as a number of 16, 32 and 64 bits; prefetches do nothing",
+        body,
+        [("a", "u64", values.U64[:4])],
+        [("d", "u64", [32] * 4), ("w", "u32", [32] * 4), ("h", "u16", [32] * 4)],
+        80,
+    )
+
+
 def arithmetic():
     """add, sub and mul.lo of every integer type; what is signed makes no difference."""
     for width in (16, 32, 64):
@@ -226,5 +249,5 @@ def compares():
 
 def cases():
     """All of them."""
-    for part in (memory, arithmetic, moves, conversions, compares):
+    for part in (memory, names, arithmetic, moves, conversions, compares):
         yield from part()

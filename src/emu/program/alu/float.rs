@@ -64,9 +64,12 @@ fn single(form: &mut Form<'_>, op: FloatOp) -> Result<Decoded> {
         form.needs(Target::Sm80)?;
     }
     let ftz = op != FloatOp::Copysign && form.take("ftz");
-    if op == FloatOp::Div && (form.take("full") || form.take("approx")) {
-        let op = FloatOp::DivApprox;
-        return form.plain(AluOp::F32 { op, ftz }, ty, sources);
+    if op == FloatOp::Div {
+        // `.full` scales its operands and is good to 2 ulp over the whole range: the nearest quotient is such a result.
+        let kinds = [("approx", FloatOp::DivApprox), ("full", FloatOp::Div)];
+        if let Some(op) = form.one_of(&kinds) {
+            return form.plain(AluOp::F32 { op, ftz }, ty, sources);
+        }
     }
     let sums = matches!(
         op,

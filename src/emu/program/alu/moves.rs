@@ -17,16 +17,22 @@ pub fn mov(form: &mut Form<'_>) -> Result<Option<Decoded>> {
         |name: &str| form.names.place(name).is_some() || form.names.register(form.at, name).is_ok();
     match from {
         Operand::Name(name) if name == "WARP_SZ" => {
-            let mut inst = Decoded::new(Op::Alu(AluOp::Copy32));
+            let (op, source) = match ty {
+                Type::B16 | Type::U16 | Type::S16 | Type::B32 | Type::U32 | Type::S32 => {
+                    (AluOp::Copy32, Source::Narrow(LANES as u32))
+                }
+                Type::B64 | Type::U64 | Type::S64 => (AluOp::Copy64, Source::Wide(LANES as u64)),
+                _ => return form.wrong_type(ty),
+            };
+            let mut inst = Decoded::new(Op::Alu(op));
             inst.defs.push(form.names.dest(form.at, to, ty.bytes())?);
-            inst.uses.push(Source::Narrow(LANES as u32));
+            inst.uses.push(source);
             return Ok(Some(inst));
         }
         Operand::Name(name) if name.starts_with('%') && !known(name) => return Ok(None),
         _ => {}
     }
     match (ty, to, from) {
-        (Type::Pred, _, Operand::Integer(_)) => predicates(form, PredicateOp::Copy).map(Some),
         (Type::Pred, ..) => predicates(form, PredicateOp::Copy).map(Some),
         (Type::B8 | Type::U8 | Type::S8 | Type::B128, ..) => form.wrong_type(ty),
         (_, Operand::Vector(parts), _) => unpack(form, ty, parts, from).map(Some),

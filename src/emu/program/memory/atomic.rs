@@ -24,7 +24,7 @@ const FUNCTIONS: [(&str, AtomicFunction); 10] = [
 pub fn decode(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError> {
     let returns = at.parts[0] == "atom";
     let mut parts = Parts::new(at, 1);
-    let (order, space) = order(&mut parts);
+    let (order, space) = order(&mut parts, returns);
     let function = parts.one_of(&FUNCTIONS).ok_or_else(|| parts.refuse())?;
     let rounds_as_told = parts.accept("noftz");
     let ty = parts.last_type(accepted(function))?;
@@ -71,16 +71,17 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError
     })
 }
 
-/// Order, scope and space; ptxas takes the scope on either side of the space.
-fn order(parts: &mut Parts<'_>) -> (Order, Space) {
+/// Order, scope and space; ptxas takes the scope on either side of the space. `red`, which returns nothing, cannot acquire.
+fn order(parts: &mut Parts<'_>, returns: bool) -> (Order, Space) {
     type Scoped = fn(Scope) -> Order;
     let table: [(&str, Scoped); 4] = [
         ("relaxed", Order::Relaxed),
-        ("acquire", Order::Acquire),
         ("release", Order::Release),
+        ("acquire", Order::Acquire),
         ("acq_rel", Order::AcquireRelease),
     ];
-    let order = parts.one_of(&table).unwrap_or(Order::Relaxed);
+    let table = if returns { &table[..] } else { &table[..2] };
+    let order = parts.one_of(table).unwrap_or(Order::Relaxed);
     let before = parts.scope();
     let mut space = Space::Generic;
     if let Some(named @ (Space::Global | Space::Shared)) = parts.peek().and_then(named_space) {

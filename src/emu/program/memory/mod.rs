@@ -4,13 +4,13 @@ mod atomic;
 mod copy;
 mod load;
 mod matrix;
+mod prefetch;
 mod qualifiers;
 mod store;
 
 use super::decoded::Decoded;
 use super::error::DecodeError;
 use super::resolve::Resolver;
-use crate::emu::op::Op;
 use crate::emu::ptx::Instruction;
 
 /// Decodes a memory instruction; `None` for other opcodes.
@@ -21,8 +21,7 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Option<Decoded>, Dec
         "atom" | "red" => atomic::decode(at, names).map(Some),
         "cp" => copy::decode(at, names).map(Some),
         "ldmatrix" => matrix::decode(at, names).map(Some),
-        // Prefetches only move data nearer.
-        "prefetch" | "prefetchu" => Ok(Some(Decoded::new(Op::Nothing))),
+        "prefetch" | "prefetchu" => prefetch::decode(at, names).map(Some),
         _ => Ok(None),
     }
 }
