@@ -9,6 +9,7 @@
 
 use std::collections::HashSet;
 
+use qwarp::driver::Target;
 use qwarp::emu::exec::alu::{Alu, LaneState};
 use qwarp::emu::op::Op;
 use qwarp::emu::program::{Inst, Program, decode_module};
@@ -322,7 +323,7 @@ fn program(lines: &[String]) -> Program {
         lines.join("\n")
     );
     let module = ptx::parse(&text).unwrap();
-    decode_module(&module).unwrap().remove(0)
+    decode_module(&module, Target::Sm90).unwrap().remove(0)
 }
 
 /// Numbers that corners are made of, and some at random.

@@ -322,6 +322,33 @@ mod tests {
     }
 
     #[test]
+    fn a_source_is_read_until_its_copy_has_landed() {
+        let mut pending = begun();
+        let (to, from) = (at(0, 4), at(1 << 20, 8));
+        pending.issue(1, &Lanes::of(u32::MAX, 4, &to), 5);
+        // The launch writes the sources of the first 16 lanes alone.
+        pending.reads(1, &Lanes::of(0xffff, 4, &from));
+        pending.commit(1, u32::MAX);
+        let store = |offset: u64| [BASE + (1 << 20) + offset; 32];
+        let hit = pending.overwritten(&Lanes::of(1 << 9, 2, &store(8 * 3 + 2)));
+        let copy = PendingCopy {
+            thread: 32 + 3,
+            instruction: 5,
+            address: BASE + (1 << 20) + 8 * 3 + 2,
+        };
+        assert_eq!(hit, Some((9, copy)));
+        for between in [8 * 3 + 4, 8 * 16] {
+            let store = store(between);
+            assert_eq!(pending.overwritten(&Lanes::of(1, 4, &store)), None);
+        }
+        pending.wait_group(1, 1 << 3, 0, &mut Vec::new());
+        let store = store(8 * 3);
+        assert_eq!(pending.overwritten(&Lanes::of(1, 4, &store)), None);
+        pending.wait_group(1, !(1 << 3), 0, &mut Vec::new());
+        assert_eq!((pending.sources, pending.on_the_way), (0, 0));
+    }
+
+    #[test]
     fn a_new_cta_starts_clean() {
         let mut pending = begun();
         let to = [BASE; 32];
