@@ -6,41 +6,44 @@ use super::parts::{Parts, operands};
 use super::resolve::Resolver;
 use crate::driver::Target;
 use crate::emu::op::{Op, Special};
-use crate::emu::ptx::{Instruction, Operand};
+use crate::emu::ptx::{Instruction, Operand, Type};
 
 /// Decodes a control instruction or a `mov` from a special register; `None` for other opcodes.
 pub fn decode(at: &Instruction, names: &Resolver) -> Result<Option<Decoded>, DecodeError> {
     let opcode = at.parts[0].as_str();
     match opcode {
         "bra" => branch(at, names).map(Some),
-        "ret" | "exit" => plain(at, Op::Exit, &["uni"], 0).map(Some),
-        "trap" => plain(at, Op::Trap, &[], 0).map(Some),
+        "ret" => plain(at, Op::Exit, &["uni"], true).map(Some),
+        "exit" => plain(at, Op::Exit, &[], true).map(Some),
+        "trap" => plain(at, Op::Trap, &[], true).map(Some),
         "griddepcontrol" if names.target < Target::Sm90 => {
             let what = format!("{} has no griddepcontrol", names.target);
             Err(DecodeError::new(at, what))
         }
         // Launches run one after the other, so there is nothing to wait for.
-        "griddepcontrol" => plain(at, Op::Nothing, &["wait", "launch_dependents"], 0).map(Some),
-        "nanosleep" => plain(at, Op::Nothing, &["u32"], 1).map(Some),
+        "griddepcontrol" => plain(at, Op::Nothing, &["wait", "launch_dependents"], false).map(Some),
+        "nanosleep" => sleep(at, names).map(Some),
         "mov" => special(at, names),
         _ => Ok(None),
     }
 }
 
-/// An opcode with at most one of `modifiers` and operands that do not matter.
-fn plain(
-    at: &Instruction,
-    op: Op,
-    modifiers: &[&str],
-    count: usize,
-) -> Result<Decoded, DecodeError> {
+/// An opcode without operands, with one of `modifiers`, or without where it may be `bare`.
+fn plain(at: &Instruction, op: Op, modifiers: &[&str], bare: bool) -> Result<Decoded, DecodeError> {
     let mut parts = Parts::new(at, 1);
-    if parts.peek().is_some_and(|part| modifiers.contains(&part)) {
-        parts.take();
+    if !modifiers.iter().any(|name| parts.accept(name)) && !bare {
+        return Err(parts.refuse());
     }
     parts.end()?;
-    operands(at, count, count)?;
+    operands(at, 0, 0)?;
     Ok(Decoded::new(op))
+}
+
+/// `nanosleep.u32 t`: nobody waits for the time to pass.
+fn sleep(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError> {
+    Parts::new(at, 1).last_type(&[Type::U32])?;
+    names.source(at, &operands(at, 1, 1)?[0], Type::U32)?;
+    Ok(Decoded::new(Op::Nothing))
 }
 
 fn branch(at: &Instruction, names: &Resolver) -> Result<Decoded, DecodeError> {
