@@ -3,9 +3,10 @@
 //! Warp-level `.sync` instructions wait for all lanes of their member mask that have not exited (PTX: "all non-exited
 //! threads corresponding to membermask"), so a lane that exited is not missed; a shuffle that reads it gets an unwritten
 //! value. PTX lets those lanes come to several instructions with the same qualifiers and the same mask, as in both branches
-//! of an `if`; here they must come to one, and lanes that wait at two are refused as not modelled. `mma` and `ldmatrix` need the whole warp. A barrier of the CTA is `.aligned`: the lanes of a warp must come to
-//! one and the same instruction. Without a count it waits for all threads that have not exited, as `__syncthreads` does
-//! since sm_70; with one, exited threads do not count, and a barrier that lacks them hangs on hardware and is a finding.
+//! of an `if`; here they must come to one, and lanes that wait at two are refused as not modelled. `mma` and `ldmatrix`
+//! need the whole warp. A barrier of the CTA is `.aligned`: the lanes of a warp must come to one and the same instruction.
+//! Without a count it waits for all threads that have not exited, as `__syncthreads` does since sm_70; with one, exited
+//! threads do not count, and a barrier that lacks them hangs on hardware and is a finding.
 
 use super::context::Context;
 use super::fault::{Checked, Fault, Spot};

@@ -13,7 +13,7 @@ use crate::emu::ptx::{Entry, Module, Space, Variable};
 const DYNAMIC_SHARED_ALIGN: u32 = 128;
 /// PTX limits a kernel's parameters to this.
 const MAX_PARAM_BYTES: u32 = 4352;
-/// What ptxas takes of static shared memory.
+/// Static shared memory, as CUDA limits it.
 const MAX_SHARED_BYTES: u32 = 48 << 10;
 /// Local memory of a thread, as CUDA limits it.
 const MAX_LOCAL_BYTES: u32 = 512 << 10;

@@ -185,7 +185,9 @@ impl Resolver {
             Type::B32 | Type::U32 | Type::S32 => false,
             Type::B64 | Type::U64 | Type::S64 => true,
             _ => {
-                let what = format!("{name} is {ty}, an address is an integer of 32 or 64 bits");
+                let what = format!(
+                    "{name} is {ty}; addresses are modelled in integer registers of 32 and 64 bits"
+                );
                 return Err(DecodeError::new(at, what));
             }
         };

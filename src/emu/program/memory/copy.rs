@@ -64,7 +64,8 @@ fn copy(at: &Instruction, names: &Resolver, mut parts: Parts<'_>) -> Result<Deco
     let to = names.address(at, &operands[0])?;
     let from = names.address(at, &operands[1])?;
     if !from.wide || from.space.is_some() || to.space.is_some_and(|s| s != Space::Shared) {
-        let what = "cp.async copies from a 64-bit global address to one in shared memory".into();
+        let what =
+            "cp.async is modelled from a 64-bit global address to one in shared memory".into();
         return Err(DecodeError::new(at, what));
     }
     let bytes = match operands[2] {
