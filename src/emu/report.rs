@@ -67,7 +67,7 @@ pub struct Report {
     pub kind: ReportKind,
     /// The kernel.
     pub kernel: String,
-    /// One line on what happened: space, size, address, value.
+    /// One line on what happened: space, size, address.
     pub what: String,
     /// The access that was found.
     pub place: Place,
@@ -75,6 +75,8 @@ pub struct Report {
     pub other: Option<Place>,
     /// The allocation or argument concerned, such as `argument 2, byte 128 of 128`.
     pub memory: Option<String>,
+    /// What a store or an atomic at `place` writes, by element.
+    pub value: Option<String>,
 }
 
 impl fmt::Display for Place {
@@ -105,6 +107,9 @@ impl fmt::Display for Report {
         }
         if let Some(memory) = &self.memory {
             write!(f, "\n  memory {memory}")?;
+        }
+        if let Some(value) = &self.value {
+            write!(f, "\n  value  {value}")?;
         }
         Ok(())
     }

@@ -63,6 +63,7 @@ fn unwritten(allocation: &Allocation, from: DevicePtr, len: usize, hole: u64) ->
             "allocation of {} bytes, byte {byte}",
             allocation.bytes
         )),
+        value: None,
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Fault {
     pub other: Option<Spot>,
     /// The memory concerned.
     pub memory: Option<String>,
+    /// What the access stores.
+    pub value: Option<String>,
 }
 
 /// A thread at an instruction.
@@ -42,6 +44,7 @@ impl Fault {
             at,
             other: None,
             memory: None,
+            value: None,
         })
     }
 
@@ -57,6 +60,12 @@ impl Fault {
         self
     }
 
+    /// The same with what the access stores.
+    pub fn with_value(mut self: Box<Fault>, value: String) -> Box<Fault> {
+        self.value = Some(value);
+        self
+    }
+
     /// The report that people read.
     pub fn report(self, grid: &Grid<'_>) -> Report {
         Report {
@@ -66,6 +75,7 @@ impl Fault {
             place: place(grid, self.at),
             other: self.other.map(|spot| place(grid, spot)),
             memory: self.memory,
+            value: self.value,
         }
     }
 }

@@ -9,6 +9,7 @@ mod matrix;
 mod observe;
 mod store;
 mod transfer;
+mod value;
 
 pub use bounds::global_memory;
 pub use load::local_stride;
@@ -21,6 +22,11 @@ use crate::emu::program::Inst;
 
 /// Runs a memory instruction for the lanes of `cx.lanes.mask`; there is at least one.
 pub fn execute(cx: &mut Context<'_>, inst: &Inst, op: MemoryOp) -> Checked<()> {
+    run(cx, inst, op).map_err(|fault| value::attach(cx, inst, op, fault))
+}
+
+#[inline(always)]
+fn run(cx: &mut Context<'_>, inst: &Inst, op: MemoryOp) -> Checked<()> {
     match op {
         MemoryOp::Load {
             span,
