@@ -21,6 +21,7 @@ mod devices;
 mod emu_cases;
 mod kernel_cases;
 mod part;
+mod profile;
 mod sanitizer;
 mod seeded;
 
@@ -79,6 +80,7 @@ enum PartName {
     Cases,
     Kernels,
     Bench,
+    Profile,
     Sanitizer,
 }
 
@@ -110,6 +112,9 @@ fn run(cli: &Cli) -> Result<bool> {
     }
     if wants(PartName::Bench) {
         parts.extend(bench::run(&devices, cli.quick)?);
+    }
+    if wants(PartName::Profile) {
+        parts.push(profile::run()?);
     }
     if wants(PartName::Sanitizer) {
         parts.push(sanitizer::tools(cli)?);

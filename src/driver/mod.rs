@@ -7,13 +7,17 @@
 //! [`Driver::synchronize`] wait.
 
 mod args;
+mod card;
 pub mod cuda;
 mod error;
 mod image;
+mod occupancy;
 mod target;
 
 pub use args::{Access, Args, DeviceType, In, InOut, Out, View};
+pub use card::{CARDS, Card};
 pub use error::DriverError;
+pub use occupancy::{Limit, Occupancy, Residency, occupancy};
 pub use target::Target;
 
 /// What a driver call gives back.

@@ -1,6 +1,9 @@
 //! The kernels that build.rs embedded, and their launch stubs, one method of [`Kernels`] for each.
 
-use crate::driver::{self, Args, Driver, DriverError, FunctionId, Geometry, Image, Launch, Target};
+use crate::driver::{
+    self, Args, Card, Driver, DriverError, FunctionId, Geometry, Image, Launch, Occupancy,
+    Residency, Target, occupancy,
+};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
@@ -13,6 +16,18 @@ pub struct Resources {
     pub shared_bytes: u32,
     /// Bytes of a thread that did not fit into registers, stored and loaded.
     pub spill_bytes: u32,
+}
+
+impl Resources {
+    /// How many CTAs of such a launch fit on a multiprocessor of `card`.
+    pub fn occupancy(self, card: &Card, geometry: &Geometry) -> Occupancy {
+        let cta = Residency {
+            registers: self.registers,
+            shared_bytes: self.shared_bytes.saturating_add(geometry.shared_bytes),
+            threads: (geometry.block.iter()).fold(1, |n, &size| n.saturating_mul(size)),
+        };
+        occupancy(card, cta)
+    }
 }
 
 /// A kernel and where it exists.

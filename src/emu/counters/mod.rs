@@ -1,13 +1,11 @@
 //! What a launch did, counted: instructions by class, bytes by space, sectors, bank conflicts. Each shard counts for itself
 //! and the counts are added, so they do not depend on host threads.
 
-mod occupancy;
 mod requests;
 
-pub use occupancy::{Limit, Occupancy, Residency, occupancy};
 pub use requests::{Direction, Space};
 
-use requests::{SPACES, banks, sectors};
+use requests::{SECTOR, SPACES, banks, interleaved, sectors};
 
 use crate::emu::check::Lanes;
 
@@ -79,10 +77,21 @@ pub struct Traffic {
     pub requests: u64,
     /// Bytes that lanes asked for.
     pub bytes: u64,
-    /// Global and local memory: sectors of 32 bytes touched, summed over requests. Shared memory: passes over the banks.
+    /// Global, local and constant memory: sectors of 32 bytes touched, summed over requests. Shared memory: passes over the
+    /// banks.
     pub units: u64,
     /// How many there would be if the same bytes lay side by side.
     pub ideal: u64,
+}
+
+impl Traffic {
+    /// Sectors (shared memory: passes) of a request on average; 0 if there was none.
+    pub fn units_per_request(self) -> f64 {
+        match self.requests {
+            0 => 0.0,
+            requests => self.units as f64 / requests as f64,
+        }
+    }
 }
 
 /// The counts of one shard or, added up, of launches.
@@ -101,11 +110,13 @@ impl Counters {
         count.lanes += u64::from(mask.count_ones());
     }
 
-    /// Counts a memory request; its addresses are aligned to the bytes of a lane. An atomic is counted once each way.
+    /// Counts a memory request; its addresses are aligned to the bytes of a lane, and those of local memory are within the
+    /// lane's own. An atomic is counted once each way.
     pub fn request(&mut self, space: Space, direction: Direction, lanes: &Lanes<'_>) {
         let (units, ideal) = match space {
             Space::Shared => banks(lanes),
-            Space::Global | Space::Local | Space::Const => sectors(lanes),
+            Space::Local => interleaved(lanes),
+            Space::Global | Space::Const => sectors(lanes),
         };
         let traffic = &mut self.traffic[space as usize][direction as usize];
         traffic.requests += 1;
@@ -137,6 +148,12 @@ impl Counters {
     /// Traffic of `space` in one direction.
     pub fn traffic(&self, space: Space, direction: Direction) -> Traffic {
         self.traffic[space as usize][direction as usize]
+    }
+
+    /// Bytes of global memory that move if each request fetches or stores the whole sectors that it touches.
+    pub fn moved_bytes(&self) -> u64 {
+        let global = &self.traffic[Space::Global as usize];
+        global.iter().map(|traffic| traffic.units * SECTOR).sum()
     }
 
     /// Passes over the banks of shared memory beyond those that the same bytes need side by side.

@@ -1,12 +1,14 @@
 //! What one memory request costs: sectors of global memory, passes over the banks of shared memory.
 
+use std::collections::BTreeSet;
+
 use crate::emu::check::{Lanes, Pattern};
 use crate::emu::rows::LANES;
 
 /// Spaces that are counted.
 pub(super) const SPACES: usize = 4;
 /// Bytes of a sector, the unit in which caches and memory are read.
-const SECTOR: u64 = 32;
+pub(super) const SECTOR: u64 = 32;
 /// Banks of shared memory.
 const BANKS: usize = 32;
 /// Bytes of a bank's word.
@@ -58,6 +60,19 @@ pub(super) fn sectors(lanes: &Lanes<'_>) -> (u64, u64) {
             (touched, bytes.div_ceil(SECTOR))
         }
     }
+}
+
+/// The same for local memory, by addresses within each lane's own: word by word, the 32 lanes' lie side by side.
+pub(super) fn interleaved(lanes: &Lanes<'_>) -> (u64, u64) {
+    /// Lanes whose words share a sector.
+    const SIDE_BY_SIDE: u64 = SECTOR / WORD;
+    let sectors = lanes.active().flat_map(|lane| {
+        let (first, bytes) = (lanes.address(lane), u64::from(lanes.bytes.max(1)));
+        let words = first / WORD..=(first + bytes - 1) / WORD;
+        words.map(move |word| word * (LANES as u64 / SIDE_BY_SIDE) + u64::from(lane) / SIDE_BY_SIDE)
+    });
+    let touched: BTreeSet<u64> = sectors.collect();
+    (touched.len() as u64, lanes.run_bytes().div_ceil(SECTOR))
 }
 
 /// Passes over the banks that a request needs, and how many it would need without conflicts.
@@ -142,6 +157,31 @@ mod tests {
         for (mask, bytes, addresses, expected) in cases {
             let lanes = Lanes::of(mask, bytes, &addresses);
             assert_eq!(sectors(&lanes), expected, "{mask:#x} {bytes} {addresses:?}");
+        }
+    }
+
+    #[test]
+    fn sectors_of_local_memory_are_shared_by_eight_lanes() {
+        let cases: Vec<Case> = vec![
+            // A variable of the whole warp lies side by side.
+            (u32::MAX, 4, by(|_| 16), (4, 4)),
+            (u32::MAX, 8, by(|_| 16), (8, 8)),
+            (u32::MAX, 16, by(|_| 0), (16, 16)),
+            (0x0000_00ff, 4, by(|_| 4), (1, 1)),
+            // One lane of each eight still takes a sector each.
+            (0x0101_0101, 4, by(|_| 4), (4, 1)),
+            // A byte of each lane's word.
+            (u32::MAX, 1, by(|_| 5), (4, 1)),
+            // Every lane at another word.
+            (u32::MAX, 4, by(|l| 4 * l), (32, 4)),
+        ];
+        for (mask, bytes, addresses, expected) in cases {
+            let lanes = Lanes::of(mask, bytes, &addresses);
+            assert_eq!(
+                interleaved(&lanes),
+                expected,
+                "{mask:#x} {bytes} {addresses:?}"
+            );
         }
     }
 

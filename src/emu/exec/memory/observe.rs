@@ -12,6 +12,7 @@ use crate::emu::exec::grid::Window;
 use crate::emu::op::{Order, Scope};
 use crate::emu::ptx::Space;
 use crate::emu::report::ReportKind;
+use crate::emu::rows::LANES;
 
 /// One access of a warp.
 pub struct Observed<'a> {
@@ -60,6 +61,21 @@ fn count(cx: &mut Context<'_>, space: counters::Space, access: &Observed<'_>) {
             counters.request(space, Direction::Write, access.lanes);
         }
     }
+}
+
+/// Counts an access by its addresses within each lane's own memory.
+fn count_local(cx: &mut Context<'_>, access: &Observed<'_>, stride: u64) {
+    let own = |lane: usize| match access.lanes.mask >> lane & 1 {
+        1 => access.lanes.address(lane as u32) - lane as u64 * stride,
+        _ => 0,
+    };
+    let own: [u64; LANES] = std::array::from_fn(own);
+    let lanes = Lanes::of(access.lanes.mask, access.lanes.bytes, &own);
+    let access = Observed {
+        lanes: &lanes,
+        ..*access
+    };
+    count(cx, counters::Space::Local, &access);
 }
 
 /// An access to global memory, inside `window`.
@@ -154,7 +170,9 @@ pub fn shared(
 /// An access to the local memory of the warp's lanes.
 #[inline(always)]
 pub fn local(cx: &mut Context<'_>, access: Observed<'_>, stride: u64) -> Checked<()> {
-    count(cx, counters::Space::Local, &access);
+    if cx.counters.is_some() {
+        count_local(cx, &access, stride);
+    }
     let Some(watch) = &mut cx.watch else {
         return Ok(());
     };
