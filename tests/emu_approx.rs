@@ -8,9 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
-use qwarp::emu::Row;
 use qwarp::emu::exec::approx::{
-    cos, ex2, ex2_bf16, ex2_f16, lg2, pair, rcp, row, rsqrt, sin, sqrt, tanh, tanh_bf16, tanh_f16,
+    cos, ex2, ex2_bf16, ex2_f16, lg2, pair, rcp, rsqrt, sin, sqrt, tanh, tanh_bf16, tanh_f16,
 };
 use serde_json::Value;
 
@@ -24,7 +23,7 @@ const FUNCTIONS: [(&str, Function); 8] = [
     ("sqrt", sqrt),
     ("sin", sin),
     ("cos", cos),
-    ("tanh", tanh),
+    ("tanh", |x, _| tanh(x)),
 ];
 
 /// The smallest subnormal f32, and a larger one.
@@ -74,6 +73,10 @@ fn f32_results_are_the_nearest() {
         for (x, y) in pairs {
             let (found, flushed) = (f(f32::from_bits(x), false), f(f32::from_bits(x), true));
             assert_eq!(found.to_bits(), y, "{name} of {x:#010x}: {found:e}");
+            if name == "tanh" {
+                // It has no `.ftz` form.
+                continue;
+            }
             if is_subnormal(y) {
                 assert_eq!(flushed.to_bits(), y & 0x8000_0000, "{name} of {x:#010x}");
                 subnormal += 1;
@@ -164,7 +167,8 @@ fn special_operands_are_those_of_the_manual() {
                 assert_eq!(found, nan.to_bits(), "{name} of a NaN, ftz {ftz}");
             }
         }
-        for x in TINY {
+        // `tanh` has no `.ftz` form.
+        for x in TINY.into_iter().filter(|_| name != "tanh") {
             for x in [x, -x] {
                 let zero = 0.0_f32.copysign(x);
                 let (found, expect) = (f(x, true).to_bits(), f(zero, true).to_bits());
@@ -187,7 +191,7 @@ fn special_operands_are_those_of_the_manual() {
 fn subnormal_operands_stay_without_ftz() {
     let [least, other] = TINY;
     assert_eq!([sin(least, false), sin(-other, false)], [least, -other]);
-    assert_eq!([tanh(-least, false), tanh(other, false)], [-least, other]);
+    assert_eq!([tanh(-least), tanh(other)], [-least, other]);
     assert_eq!(lg2(least, false), -149.0);
     // 2^-148 and 2^-127.
     let (even, half) = (f32::from_bits(2), f32::from_bits(1 << 22));
@@ -197,19 +201,4 @@ fn subnormal_operands_stay_without_ftz() {
         [rcp(-half, false), rcp(least, false)],
         [-(2.0_f32.powi(127)), f32::INFINITY]
     );
-}
-
-#[test]
-fn a_row_is_the_function_in_every_lane() {
-    let a = Row(std::array::from_fn(|lane| {
-        (lane as f32 * 0.37 - 4.0).to_bits()
-    }));
-    for (name, f) in FUNCTIONS {
-        let mut d = Row::splat(0);
-        row(f, false, &a, &mut d);
-        for lane in 0..32 {
-            let expect = f(f32::from_bits(a.0[lane]), false);
-            assert_eq!(d.0[lane], expect.to_bits(), "{name}, lane {lane}");
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod grid;
 mod launch;
 mod memory;
 pub mod mma;
+mod number;
 mod poison;
 mod progress;
 mod special;

@@ -220,8 +220,6 @@ pub enum PredicateOp {
     Xor,
     Not,
     Copy,
-    /// The constant `immediate != 0`.
-    Constant,
 }
 
 /// Integer arithmetic. `Mul` and `Mad` give the low half.

@@ -16,7 +16,7 @@ pub fn execute(op: ApproxOp, ftz: bool, inst: &Inst, state: &mut LaneState<'_>) 
         ApproxOp::Sqrt => map1(inst, state, |a| approx::sqrt(a, ftz)),
         ApproxOp::Sin => map1(inst, state, |a| approx::sin(a, ftz)),
         ApproxOp::Cos => map1(inst, state, |a| approx::cos(a, ftz)),
-        ApproxOp::Tanh => map1(inst, state, |a| approx::tanh(a, ftz)),
+        ApproxOp::Tanh => map1(inst, state, approx::tanh),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::half::widened;
 use super::lanes::{Element, LaneState, has, test2};
-use super::round::{Bf16, F16, HalfFormat, flushed};
+use crate::emu::exec::number::{Bf16, F16, HalfFormat, flushed};
 use crate::emu::op::{Cmp, Combine, Compared, Float, Half, Int, SetResult, TestOp};
 use crate::emu::program::Inst;
 use crate::emu::rows::{LANES, Row};

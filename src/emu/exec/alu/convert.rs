@@ -3,7 +3,7 @@
 use super::half::rectified;
 use super::lanes::{Element, LaneState, map1, map2};
 use super::moves;
-use super::round::{
+use crate::emu::exec::number::{
     Bf16, Direction, F16, HalfFormat, canonical, canonical64, flushed, saturated, to_odd,
 };
 use crate::emu::op::{Conversion, Float, Half, Int, Number, Rounding, Width};

@@ -1,7 +1,9 @@
 //! f32 arithmetic, and f64 to nearest.
 
 use super::lanes::{LaneState, map1, map2, map3};
-use super::round::{Direction, canonical, canonical64, flushed, flushed_below, saturated};
+use crate::emu::exec::number::{
+    Direction, canonical, canonical64, flushed, flushed_below, saturated,
+};
 use crate::emu::op::{FloatOp, Rounding};
 use crate::emu::program::Inst;
 

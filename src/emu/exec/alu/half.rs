@@ -2,7 +2,7 @@
 
 use super::float::{greatest, greatest_or_nan, least, least_or_nan};
 use super::lanes::{Element, LaneState};
-use super::round::{
+use crate::emu::exec::number::{
     Bf16, F16, HalfFormat, canonical, flushed_below, saturated, sum_to_odd, to_odd,
 };
 use crate::emu::op::{FloatOp, Half, HalfClamp, Rounding};

@@ -18,10 +18,8 @@ mod half;
 mod integer;
 mod lanes;
 mod moves;
-mod round;
 mod shift;
 mod table;
 
 pub use code::{Alu, LaneCode};
 pub use lanes::LaneState;
-pub use round::to_odd;

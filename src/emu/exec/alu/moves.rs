@@ -123,7 +123,7 @@ pub fn predicate(op: PredicateOp, inst: &Inst, state: &mut LaneState<'_>) {
         PredicateOp::Or => a | b,
         PredicateOp::Xor => a ^ b,
         PredicateOp::Not => !a,
-        PredicateOp::Copy | PredicateOp::Constant => a,
+        PredicateOp::Copy => a,
     };
     state.set_pred(inst.pd[0], bits);
 }

@@ -3,26 +3,13 @@
 use half::{bf16, f16};
 
 use super::exponential;
-
-/// The NaN of both types.
-const NAN: u16 = 0x7fff;
-
-/// To f32 such that a further rounding to fewer bits gives what one rounding would: a result that is not exact is cut, and
-/// its last bit set.
-fn to_odd(y: f64) -> f32 {
-    let near = y as f32;
-    if f64::from(near) == y {
-        return near;
-    }
-    let beyond = f64::from(near).abs() > y.abs();
-    f32::from_bits((near.to_bits() - u32::from(beyond)) | 1)
-}
+use crate::emu::exec::number::{NAN16, to_odd};
 
 /// An f16 function by one of f64.
 fn by_f16(bits: u16, function: fn(f64) -> f64) -> u16 {
     let y = function(f16::from_bits(bits).to_f64_const());
     if y.is_nan() {
-        NAN
+        NAN16
     } else {
         f16::from_f32_const(to_odd(y)).to_bits()
     }
@@ -32,7 +19,7 @@ fn by_f16(bits: u16, function: fn(f64) -> f64) -> u16 {
 fn by_bf16(bits: u16, function: fn(f64) -> f64) -> u16 {
     let y = function(bf16::from_bits(bits).to_f64_const());
     if y.is_nan() {
-        NAN
+        NAN16
     } else {
         bf16::from_f32_const(to_odd(y)).to_bits()
     }

@@ -23,39 +23,12 @@ mod trigonometric;
 
 pub use halves::{ex2_bf16, ex2_f16, pair, tanh_bf16, tanh_f16};
 
-use crate::emu::Row;
-
-/// Every NaN result.
-const NAN: f32 = f32::from_bits(0x7fff_ffff);
-
-/// A function of this module in every lane.
-#[inline(always)]
-pub fn row(function: impl Fn(f32, bool) -> f32, ftz: bool, a: &Row, d: &mut Row) {
-    for (d, a) in d.0.iter_mut().zip(&a.0) {
-        *d = function(f32::from_bits(*a), ftz).to_bits();
-    }
-}
-
-/// With `ftz`, a subnormal number becomes the zero of its sign.
-#[inline(always)]
-fn flush(x: f32, ftz: bool) -> f32 {
-    if ftz && x.abs() < f32::MIN_POSITIVE {
-        0.0_f32.copysign(x)
-    } else {
-        x
-    }
-}
+use crate::emu::exec::number::{NAN32, canonical, flushed};
 
 /// To f32, to nearest; a NaN becomes the canonical one.
 #[inline(always)]
 fn finish(y: f64, ftz: bool) -> f32 {
-    // On bits: as a comparison of floats the compiler may drop it, since to it all NaNs are one.
-    let bits = (y as f32).to_bits();
-    let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
-    flush(
-        f32::from_bits(if is_nan { NAN.to_bits() } else { bits }),
-        ftz,
-    )
+    flushed(canonical(y as f32), ftz)
 }
 
 /// `ex2.approx`: 2 to the x.
@@ -66,7 +39,7 @@ pub fn ex2(x: f32, ftz: bool) -> f32 {
 
 /// `lg2.approx`: the logarithm to base 2.
 pub fn lg2(x: f32, ftz: bool) -> f32 {
-    let x = flush(x, ftz);
+    let x = flushed(x, ftz);
     if x == 0.0 {
         f32::NEG_INFINITY
     } else if x == f32::INFINITY {
@@ -74,36 +47,36 @@ pub fn lg2(x: f32, ftz: bool) -> f32 {
     } else if x > 0.0 {
         finish(exponential::log2(f64::from(x)), ftz)
     } else {
-        NAN
+        f32::from_bits(NAN32)
     }
 }
 
 /// `tanh.approx`: the hyperbolic tangent. It has no `.ftz` form.
-pub fn tanh(x: f32, ftz: bool) -> f32 {
-    finish(exponential::tanh(f64::from(flush(x, ftz))), ftz)
+pub fn tanh(x: f32) -> f32 {
+    finish(exponential::tanh(f64::from(x)), false)
 }
 
 /// `rcp.approx`: one over x.
 pub fn rcp(x: f32, ftz: bool) -> f32 {
-    finish(1.0 / f64::from(flush(x, ftz)), ftz)
+    finish(1.0 / f64::from(flushed(x, ftz)), ftz)
 }
 
 /// `rsqrt.approx`: one over the square root.
 pub fn rsqrt(x: f32, ftz: bool) -> f32 {
-    finish(1.0 / f64::from(flush(x, ftz)).sqrt(), ftz)
+    finish(1.0 / f64::from(flushed(x, ftz)).sqrt(), ftz)
 }
 
 /// `sqrt.approx`: the square root.
 pub fn sqrt(x: f32, ftz: bool) -> f32 {
-    finish(f64::from(flush(x, ftz)).sqrt(), ftz)
+    finish(f64::from(flushed(x, ftz)).sqrt(), ftz)
 }
 
 /// `sin.approx`: the sine, accurate for every x.
 pub fn sin(x: f32, ftz: bool) -> f32 {
-    finish(trigonometric::sin(flush(x, ftz)), ftz)
+    finish(trigonometric::sin(flushed(x, ftz)), ftz)
 }
 
 /// `cos.approx`: the cosine, accurate for every x.
 pub fn cos(x: f32, ftz: bool) -> f32 {
-    finish(trigonometric::cos(flush(x, ftz)), ftz)
+    finish(trigonometric::cos(flushed(x, ftz)), ftz)
 }

@@ -10,9 +10,9 @@ use super::bounds::{self, Verb};
 use super::observe::{self, Observed};
 use super::transfer::{fetch, put};
 use crate::emu::check::Lanes;
-use crate::emu::exec::alu::to_odd;
 use crate::emu::exec::context::Context;
 use crate::emu::exec::fault::Checked;
+use crate::emu::exec::number::{NAN16, canonical, canonical64, flushed, to_odd};
 use crate::emu::memory::WordsMut;
 use crate::emu::op::{AtomicFunction, Order, Span};
 use crate::emu::program::Inst;
@@ -179,10 +179,7 @@ impl Atomic<'_> {
         };
         match self.ty {
             Type::F32 => u64::from(add_f32(old as u32, b as u32, flush)),
-            Type::F64 => match f64::from_bits(old) + f64::from_bits(b) {
-                sum if sum.is_nan() => 0xfff8_0000_0000_0000,
-                sum => sum.to_bits(),
-            },
+            Type::F64 => canonical64(f64::from_bits(old) + f64::from_bits(b)).to_bits(),
             Type::F16 => u64::from(add_f16(old as u16, b as u16)),
             Type::Bf16 => u64::from(add_bf16(old as u16, b as u16)),
             Type::F16x2 => halves(add_f16),
@@ -194,22 +191,15 @@ impl Atomic<'_> {
 }
 
 fn add_f32(a: u32, b: u32, flush: bool) -> u32 {
-    let keep = |x: f32| match flush && x.is_subnormal() {
-        true => 0f32.copysign(x),
-        false => x,
-    };
-    let sum = keep(keep(f32::from_bits(a)) + keep(f32::from_bits(b)));
-    if sum.is_nan() {
-        return 0x7fff_ffff;
-    }
-    sum.to_bits()
+    let [a, b] = [a, b].map(|bits| flushed(f32::from_bits(bits), flush));
+    canonical(flushed(a + b, flush)).to_bits()
 }
 
 fn add_f16(a: u16, b: u16) -> u16 {
     // Exact in f64; to f32 by rounding to odd, so that the last step rounds once.
     let sum = f16::from_bits(a).to_f64() + f16::from_bits(b).to_f64();
     match sum.is_nan() {
-        true => 0x7fff,
+        true => NAN16,
         false => f16::from_f32(to_odd(sum)).to_bits(),
     }
 }
@@ -217,7 +207,7 @@ fn add_f16(a: u16, b: u16) -> u16 {
 fn add_bf16(a: u16, b: u16) -> u16 {
     let sum = f64::from(bf16::from_bits(a).to_f32()) + f64::from(bf16::from_bits(b).to_f32());
     match sum.is_nan() {
-        true => 0x7fff,
+        true => NAN16,
         false => bf16::from_f32(to_odd(sum)).to_bits(),
     }
 }

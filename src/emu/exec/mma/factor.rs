@@ -2,6 +2,7 @@
 
 use super::fragment::{M, N, WORDS, a_words, b_words};
 use crate::emu::Row;
+use crate::emu::exec::number::{Bf16, F16, HalfFormat};
 use crate::emu::ptx::Type;
 
 /// Halves along k of the longest form.
@@ -29,8 +30,18 @@ impl<const ROWS: usize, const COLUMNS: usize> Factors<ROWS, COLUMNS> {
         };
         for i in 0..ROWS {
             match ty {
-                Type::F16 => out.fill(i, &bits[i], f16_value, |bits| exponent::<10>(bits, 15.0)),
-                _ => out.fill(i, &bits[i], bf16_value, |bits| exponent::<7>(bits, 127.0)),
+                Type::F16 => out.fill(
+                    i,
+                    &bits[i],
+                    |bits| F16::widen(bits as u16),
+                    |bits| exponent::<10>(bits, 15.0),
+                ),
+                _ => out.fill(
+                    i,
+                    &bits[i],
+                    |bits| Bf16::widen(bits as u16),
+                    |bits| exponent::<7>(bits, 127.0),
+                ),
             }
         }
         out
@@ -89,23 +100,6 @@ fn exponent<const FRACTION_BITS: u32>(bits: u32, bias: f32) -> f32 {
     if magnitude == 0 { ZERO } else { exponent }
 }
 
-/// An f16's value.
-#[inline(always)]
-pub fn f16_value(bits: u32) -> f32 {
-    let sign = (bits & 0x8000) << 16;
-    let magnitude = bits & 0x7fff;
-    // A denormal is a count of 2^-24; others need another bias, and the greatest exponent stays the greatest.
-    let denormal = (magnitude as i32 as f32 * (1.0 / (1 << 24) as f32)).to_bits();
-    let bias: u32 = if magnitude < 0x7c00 { 112 } else { 224 };
-    let normal = (magnitude << 13) + (bias << 23);
-    f32::from_bits(sign | if magnitude < 0x400 { denormal } else { normal })
-}
-
-#[inline(always)]
-fn bf16_value(bits: u32) -> f32 {
-    f32::from_bits(bits << 16)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +109,7 @@ mod tests {
         let mut finite = 0;
         for bits in 0..=u16::MAX {
             let expect = half::f16::from_bits(bits).to_f64_const();
-            let value = f16_value(bits.into());
+            let value = F16::widen(bits);
             if expect.is_nan() {
                 assert!(value.is_nan(), "{bits:#x}");
                 continue;

@@ -9,11 +9,12 @@
 
 use std::ops::Range;
 
-use super::factor::{Factors, K, a_factors, b_factors, f16_value};
+use super::factor::{Factors, K, a_factors, b_factors};
 use super::fragment::{M, N, c_halves, c_words, d_from_halves, d_from_words};
 use super::round::{to_f16_nearest, to_f32_towards_zero, truncate};
 use crate::driver::Target;
 use crate::emu::Row;
+use crate::emu::exec::number::{self, HalfFormat};
 use crate::emu::op::MmaForm;
 use crate::emu::ptx::Type;
 
@@ -81,7 +82,7 @@ impl Accumulator for F16 {
 
     #[inline(always)]
     fn value(bits: u32) -> f64 {
-        f64::from(f16_value(bits))
+        f64::from(number::F16::widen(bits as u16))
     }
 
     #[inline(always)]

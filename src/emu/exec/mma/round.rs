@@ -1,11 +1,7 @@
 //! From exact sums to the bits of results.
 
 use super::fragment::N;
-
-/// The one NaN that tensor cores write, in f32.
-const NAN_F32: u32 = 0x7fff_ffff;
-/// And in f16.
-const NAN_F16: u32 = 0x7fff;
+use crate::emu::exec::number::{NAN16, NAN32};
 
 /// 2^-126 and 2^128: between them, f32 is f64 with other widths.
 const F32_NORMAL: (f64, f64) = (
@@ -52,7 +48,7 @@ pub fn to_f32_towards_zero(sums: &[f64; N]) -> [u32; N] {
 fn special_f32(x: f64, normal: u32) -> u32 {
     let sign = (x.to_bits() >> 32) as u32 & 0x8000_0000;
     if x.is_nan() {
-        NAN_F32
+        NAN32
     } else if x.abs() >= F32_NORMAL.1 {
         sign | f32::INFINITY.to_bits()
     } else if x.abs() >= F32_NORMAL.0 {
@@ -77,7 +73,7 @@ pub fn to_f16_nearest(sums: &[f64; N]) -> [u32; N] {
 #[inline(always)]
 fn f16_nearest(x: f64) -> u32 {
     if x.is_nan() {
-        return NAN_F16;
+        return u32::from(NAN16);
     }
     let sign = (x.to_bits() >> 48) as u32 & 0x8000;
     let magnitude = x.abs();

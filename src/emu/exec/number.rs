@@ -1,4 +1,5 @@
-//! Rounding by hand: exact sums and products in f64, then one step down to the type asked for, in any direction.
+//! What all arithmetic shares: the one form of a NaN, flushing, the values of halves, and rounding by hand: exact sums and
+//! products in f64, then one step down to the type asked for, in any direction.
 //!
 //! Two roundings equal one when the first keeps two bits more than the second and is *to odd*: an inexact value gets
 //! the neighbour whose last bit is 1, so it never looks like a tie or like an exact value. Nothing here touches the
