@@ -78,13 +78,24 @@ fn emulator(case: &PtxCase, host_threads: usize, checks: bool) -> Emulator {
     })
 }
 
-/// The expected outputs, whatever the number of host threads, with checks and without.
+/// The expected outputs, whatever the number of host threads, with checks and without, and in the other order.
 fn passes_here(case: &PtxCase, expect: &Path) -> Result<(), String> {
     let expect = fs::read_to_string(expect).map_err(|error| format!("expected bytes: {error}"))?;
     let mut first: Option<Vec<Output>> = None;
-    for (host_threads, checks) in [(1, true), (2, true), (1, false), (2, false)] {
-        let with = format!("{host_threads} host threads, checks {checks}");
-        let outputs = case.run(&emulator(case, host_threads, checks));
+    let orders = [
+        (1, true, false),
+        (2, true, false),
+        (1, false, false),
+        (2, false, false),
+        (2, true, true),
+    ];
+    for (host_threads, checks, descending) in orders {
+        let with = format!("{host_threads} host threads, checks {checks}, descending {descending}");
+        let mut device = emulator(case, host_threads, checks);
+        if descending {
+            device = device.descending();
+        }
+        let outputs = case.run(&device);
         let outputs = outputs.map_err(|error| format!("{with}: {error}"))?;
         case.compare(&outputs, &expect)
             .map_err(|what| format!("{with}: {what}"))?;

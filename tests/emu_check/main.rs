@@ -261,16 +261,15 @@ fn launch(pair: &mut Pair, ctas: u64, grain: u8, region: u64) {
         inside: pair.sync != Sync::Whole,
         between: pair.sync == Sync::Strong,
     };
-    pair.clocks.begin_launch(pair.threads, finer);
+    pair.clocks = Clocks::new(pair.threads, finer);
     pair.model = Model::new(ctas as usize, pair.threads as usize);
     pair.grain = u32::from(grain);
     pair.region = region;
-    let from = pair.clocks.launch_start();
-    pair.global.begin(GLOBAL, region, grain, from);
+    pair.global = Cells::new(GLOBAL, region, grain);
+    pair.shared = Cells::new(SHARED, region, grain);
     for cta in 0..ctas {
         pair.clocks.begin_cta(cta);
-        let from = pair.clocks.cta_start();
-        pair.shared.begin(SHARED, region, grain, from);
+        pair.shared.restart(pair.clocks.cta_start());
         if cta > 0 {
             pair.model.next_cta(SHARED);
         }
@@ -291,9 +290,9 @@ fn agrees(sync: Sync, seed: u64, launches: usize) {
         random: Random(seed),
         sync,
         threads: 0,
-        clocks: Clocks::new(),
-        global: Cells::new(),
-        shared: Cells::new(),
+        clocks: Clocks::new(1, Finer::default()),
+        global: Cells::new(GLOBAL, 16, 1),
+        shared: Cells::new(SHARED, 16, 1),
         model: Model::new(1, 1),
         grain: 1,
         region: 16,

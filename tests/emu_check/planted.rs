@@ -20,10 +20,8 @@ struct Launch {
 
 impl Launch {
     fn new(grain: u8, finer: Finer) -> Launch {
-        let mut clocks = Clocks::new();
-        clocks.begin_launch(96, finer);
-        let mut cells = Cells::new();
-        cells.begin(BASE, 4096, grain, clocks.launch_start());
+        let mut clocks = Clocks::new(96, finer);
+        let cells = Cells::new(BASE, 4096, grain);
         clocks.begin_cta(0);
         Launch { clocks, cells }
     }
@@ -336,40 +334,12 @@ fn a_third_reader_is_not_forgotten() {
 }
 
 #[test]
-fn earlier_launches_do_not_count() {
+fn shared_memory_of_earlier_ctas_does_not_count() {
     let mut launch = Launch::plain();
-    assert_eq!(launch.write(0, ALL, row(0)), None);
-    assert!(launch.read(1, ALL, row(0)).is_some());
-    launch.clocks.begin_launch(96, Finer::default());
-    let start = launch.clocks.launch_start();
-    launch.cells.begin(BASE, 4096, 4, start);
-    launch.clocks.begin_cta(0);
-    assert_eq!(launch.read(1, ALL, row(0)), None);
-    launch.clocks.begin_cta(1);
-    assert!(launch.write(1, ALL, row(0)).is_some(), "CTA 0 has read it");
-}
-
-#[test]
-fn cells_may_go_from_one_shard_to_another() {
-    let mut cells = Cells::new();
-    for shard in 0..3 {
-        let mut clocks = Clocks::new();
-        clocks.begin_launch(96, Finer::default());
-        for cta in 0..5 {
-            clocks.begin_cta(cta);
-            cells.begin(BASE, 4096, 4, clocks.cta_start());
-            // The first CTAs of a shard have the stamps of the last shard's middle ones, the last leave none.
-            if cta > 3 {
-                continue;
-            }
-            for warp in 0..3 {
-                let at = row((cta + u64::from(warp) + shard) % 3);
-                let request = Request::write(warp, Lanes::of(ALL, 4, &at), 0, &|_, _| false);
-                assert_eq!(cells.access(&request, &clocks), None, "{shard} {cta}");
-            }
-            let (at, by) = (row((cta + shard) % 3), 1 + cta as u32 % 2);
-            let request = Request::read(by, Lanes::of(ALL, 4, &at), 0);
-            assert!(cells.access(&request, &clocks).is_some(), "of warp 0");
-        }
+    for cta in 1..5 {
+        assert_eq!(launch.write(0, ALL, row(0)), None, "{cta}");
+        assert!(launch.read(1, ALL, row(0)).is_some(), "{cta}");
+        launch.clocks.begin_cta(cta);
+        launch.cells.restart(launch.clocks.cta_start());
     }
 }

@@ -12,6 +12,15 @@ struct Shard {
     cells: Cells,
 }
 
+impl Shard {
+    fn new() -> Shard {
+        Shard {
+            clocks: Clocks::new(64, Finer::default()),
+            cells: Cells::new(BASE, BYTES, 4),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Touch {
     cta: u64,
@@ -24,9 +33,7 @@ struct Touch {
 fn merged(shards: &mut [Shard], touches: &[Touch]) -> Option<Conflict> {
     let count = shards.len() as u64;
     for (index, shard) in shards.iter_mut().enumerate() {
-        shard.clocks.begin_launch(64, Finer::default());
-        let start = shard.clocks.launch_start();
-        shard.cells.begin(BASE, BYTES, 4, start);
+        *shard = Shard::new();
         for touch in touches.iter().filter(|t| t.cta % count == index as u64) {
             shard.clocks.begin_cta(touch.cta);
             let addresses = std::array::from_fn(|lane| BASE + touch.first + 4 * lane as u64);
@@ -41,7 +48,7 @@ fn merged(shards: &mut [Shard], touches: &[Touch]) -> Option<Conflict> {
         }
     }
     let pairs: Vec<_> = shards.iter().map(|s| (&s.cells, &s.clocks)).collect();
-    first_conflict(&pairs)
+    first_conflict(&pairs, None)
 }
 
 fn clash(one: &Touch, other: &Touch, shards: u64) -> Option<u64> {
@@ -53,12 +60,7 @@ fn clash(one: &Touch, other: &Touch, shards: u64) -> Option<u64> {
 #[test]
 fn the_lowest_conflict_between_shards_is_found() {
     let mut random = Random(11);
-    let mut shards: Vec<Shard> = (0..4)
-        .map(|_| Shard {
-            clocks: Clocks::new(),
-            cells: Cells::new(),
-        })
-        .collect();
+    let mut shards: Vec<Shard> = (0..4).map(|_| Shard::new()).collect();
     let mut counts = [0; 2];
     for _ in 0..400 {
         let ctas = 2 + random.below(10);

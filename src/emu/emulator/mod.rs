@@ -28,7 +28,7 @@ const MAX_INSTRUCTIONS: u64 = 1 << 26;
 pub struct EmuOptions {
     /// The generation that it stands for.
     pub target: Target,
-    /// Host threads that run CTAs; results do not depend on them.
+    /// Host threads that run CTAs; results do not depend on them, unless CTAs race.
     pub host_threads: usize,
     /// Whether races and unwritten memory are looked for. Bounds, alignment and barriers always are.
     pub checks: bool,
@@ -47,12 +47,21 @@ pub struct Counted {
     pub counters: Counters,
 }
 
+/// How CTAs and warps take turns.
+#[derive(Debug, Clone, Copy)]
+struct Turns {
+    /// Warp instructions that one CTA may run.
+    budget: u64,
+    /// Whether the last is the first.
+    descending: bool,
+}
+
 /// A GPU in software.
 #[derive(Debug)]
 pub struct Emulator {
     options: EmuOptions,
     facts: DeviceFacts,
-    budget: u64,
+    turns: Turns,
     state: RefCell<State>,
 }
 
@@ -62,7 +71,10 @@ impl Emulator {
         let facts = facts::of(options.target);
         Emulator {
             options,
-            budget: MAX_INSTRUCTIONS,
+            turns: Turns {
+                budget: MAX_INSTRUCTIONS,
+                descending: false,
+            },
             state: RefCell::new(State::new(facts.memory_bytes, Alu::detect())),
             facts,
         }
@@ -70,7 +82,14 @@ impl Emulator {
 
     /// The same with another bound on the warp instructions of one CTA.
     pub fn with_budget(mut self, instructions: u64) -> Emulator {
-        self.budget = instructions;
+        self.turns.budget = instructions;
+        self
+    }
+
+    /// The same with CTAs and warps run from the last to the first, each in as long turns as before. A kernel that is right
+    /// gives the same; one whose order was luck often does not.
+    pub fn descending(mut self) -> Emulator {
+        self.turns.descending = true;
         self
     }
 
@@ -87,7 +106,7 @@ impl Emulator {
     fn run(&self, launch: &Launch) -> Result<()> {
         let mut state = self.state.borrow_mut();
         let (lane_instructions, counted, report) = {
-            let grid = prepare::grid(&state, launch, &self.facts, &self.options, self.budget)?;
+            let grid = prepare::grid(&state, launch, &self.facts, &self.options, self.turns)?;
             if self.options.checks {
                 prepare::forget_outputs(&grid);
             }
@@ -173,7 +192,7 @@ impl Driver for Emulator {
     fn sequence(&self, launches: &[Launch]) -> Result<SequenceId> {
         let mut state = self.state.borrow_mut();
         for launch in launches {
-            prepare::grid(&state, launch, &self.facts, &self.options, self.budget)?;
+            prepare::grid(&state, launch, &self.facts, &self.options, self.turns)?;
         }
         Ok(state.add_sequence(launches.to_vec()))
     }

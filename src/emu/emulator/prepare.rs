@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::EmuOptions;
 use super::state::State;
+use super::{EmuOptions, Turns};
 use crate::driver::{Access, DeviceFacts, DriverError, Launch, Result, View};
 use crate::emu::check::Finer;
 use crate::emu::exec::{Grid, Window, thread_ids, words};
@@ -24,7 +24,7 @@ pub fn grid<'a>(
     launch: &Launch,
     facts: &DeviceFacts,
     options: &EmuOptions,
-    budget: u64,
+    turns: Turns,
 ) -> Result<Grid<'a>> {
     let kernel = state.kernel(launch.function)?;
     let program = &kernel.program;
@@ -59,9 +59,10 @@ pub fn grid<'a>(
         device: &state.memory,
         shared_bytes,
         thread_ids: thread_ids(launch.geometry.block, warps),
-        budget,
+        budget: turns.budget,
         checks: options.checks,
         counters: options.counters,
+        descending: turns.descending,
     })
 }
 

@@ -116,7 +116,12 @@ impl<'g> Cta<'g> {
     fn rounds(&mut self, far: &mut [Cells]) -> Checked<()> {
         loop {
             let mut ran = false;
-            for warp in 0..self.warps.len() {
+            let count = self.warps.len();
+            for turn in 0..count {
+                let warp = match self.grid.descending {
+                    true => count - 1 - turn,
+                    false => turn,
+                };
                 if self.warps[warp].status == Status::Ready {
                     ran = true;
                     self.turn(warp as u32, far)?;

@@ -79,12 +79,22 @@ pub struct Grid<'a> {
     pub checks: bool,
     /// Whether instructions and traffic are counted.
     pub counters: bool,
+    /// Whether CTAs and warps take their turns from the last to the first.
+    pub descending: bool,
 }
 
 impl Grid<'_> {
     /// CTAs of the grid.
     pub fn ctas(&self) -> u64 {
         self.geometry.grid.iter().map(|&n| u64::from(n)).product()
+    }
+
+    /// The CTA that has a turn, and the turn that a CTA has.
+    pub fn turn(&self, index: u64) -> u64 {
+        match self.descending {
+            true => (self.ctas() - 1).saturating_sub(index),
+            false => index,
+        }
     }
 
     /// A CTA's coordinates.

@@ -1,9 +1,15 @@
-//! A launch: its CTAs over host threads, with a result and a finding that do not depend on how many there are.
+//! A launch: its CTAs over host threads, with a result and a finding that do not depend on how many there are, as long as its
+//! CTAs do not race.
 //!
 //! CTA `c` belongs to shard `c % 16`, whatever the number of host threads; a shard runs its CTAs in ascending order. A
 //! grid whose CTAs speak to each other runs as one shard. Of several findings the one of the first CTA counts: once a CTA
 //! has one, only those before it still run. A read of unwritten memory is the exception: what another CTA writes may or may
 //! not have been there, so all CTAs run, and a race between CTAs counts before it.
+//!
+//! Any other finding too may come from a value that another shard was writing, so a race between CTAs up to that of the
+//! finding counts before it. What is left: where CTAs of different shards race, the values and so the finding that ends the
+//! launch may depend on host threads; that there is a finding does not. Under [`Grid::descending`] all of this holds with the
+//! order turned round.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +18,7 @@ use super::cta::Cta;
 use super::fault::Fault;
 use super::grid::Grid;
 use super::memory::{conflict_fault, global_memory};
-use super::watch::Near;
+use super::watch::{self, Near};
 use crate::emu::check::{Cells, Clocks, first_conflict};
 use crate::emu::counters::Counters;
 use crate::emu::ptx::Space;
@@ -97,13 +103,15 @@ fn work(grid: &Grid<'_>, progress: &Progress) -> Option<Worked> {
         if shard >= progress.shards {
             break;
         }
-        let near = cta.near.as_ref();
-        let mut far = near.map_or_else(Vec::new, |near| near.shard(grid));
+        let mut far = match grid.checks {
+            true => watch::shard(grid),
+            false => Vec::new(),
+        };
         for index in (shard..grid.ctas()).step_by(progress.shards as usize) {
             if index >= progress.stop.load(Ordering::Relaxed) {
                 break;
             }
-            if let Err(fault) = cta.run(index, &mut far) {
+            if let Err(fault) = cta.run(grid.turn(index), &mut far) {
                 let goes_on = fault.kind == ReportKind::UninitializedRead;
                 worked.faults.push(fault);
                 if !goes_on {
@@ -134,23 +142,28 @@ fn judge(grid: &Grid<'_>, mut worked: Vec<Worked>) -> Option<Box<Fault>> {
     let faults = worked
         .iter_mut()
         .flat_map(|w| std::mem::take(&mut w.faults));
-    let (mut reads, mut ends): (Vec<_>, Vec<_>) =
+    let (reads, ends): (Vec<_>, Vec<_>) =
         faults.partition(|fault| fault.kind == ReportKind::UninitializedRead);
-    ends.sort_by_key(|fault| fault.at.cta);
-    reads.sort_by_key(|fault| fault.at.cta);
-    let read = (!reads.is_empty()).then(|| reads.swap_remove(0));
-    if !ends.is_empty() {
-        let end = ends.swap_remove(0);
-        return match read {
-            Some(read) if end.kind != ReportKind::Race && read.at.cta <= end.at.cta => Some(read),
-            _ => Some(end),
-        };
+    let first = |faults: Vec<Box<Fault>>| {
+        let faults = faults.into_iter();
+        faults.min_by_key(|fault| grid.turn(fault.at.cta))
+    };
+    let (read, end) = (first(reads), first(ends));
+    match end {
+        Some(end) if end.kind == ReportKind::Race => Some(end),
+        Some(end) => {
+            let last = grid.turn(end.at.cta);
+            let earlier = read.filter(|read| grid.turn(read.at.cta) <= last);
+            between_shards(grid, &worked, Some(last))
+                .or(earlier)
+                .or(Some(end))
+        }
+        None => between_shards(grid, &worked, None).or(read),
     }
-    between_shards(grid, &worked).or(read)
 }
 
-/// A race between CTAs of different shards.
-fn between_shards(grid: &Grid<'_>, worked: &[Worked]) -> Option<Box<Fault>> {
+/// A race between CTAs of different shards, up to the one that had turn `last` if there is one.
+fn between_shards(grid: &Grid<'_>, worked: &[Worked], last: Option<u64>) -> Option<Box<Fault>> {
     let shards = worked.iter().filter_map(|w| Some((w.clocks.as_ref()?, w)));
     let mut shards: Vec<(u64, &Vec<Cells>, &Clocks)> = shards
         .flat_map(|(clocks, w)| w.shards.iter().map(move |(at, cells)| (*at, cells, clocks)))
@@ -161,7 +174,10 @@ fn between_shards(grid: &Grid<'_>, worked: &[Worked]) -> Option<Box<Fault>> {
             .iter()
             .filter_map(|(_, cells, clocks)| Some((cells.get(region)?, *clocks)))
             .collect();
-        let conflict = first_conflict(&cells)?;
+        let conflict = match last {
+            Some(last) => first_conflict(&cells, Some(&|cta| grid.turn(cta) <= last)),
+            None => first_conflict(&cells, None),
+        }?;
         let memory = global_memory(grid, conflict.address);
         Some(conflict_fault(conflict, Space::Global, memory))
     })

@@ -33,12 +33,11 @@ impl Near {
     pub fn new(grid: &Grid<'_>) -> Option<Near> {
         let local = LANES as u64 * u64::from(local_stride(grid.program.local_bytes));
         let local_written = (0..grid.warps).map(|_| Written::new(0, local));
-        let mut clocks = Clocks::new();
-        clocks.begin_launch(grid.threads, grid.finer);
+        let bytes = u64::from(grid.shared_bytes);
         Some(Near {
-            clocks,
-            shared: Cells::new(),
-            shared_written: Written::new(0, u64::from(grid.shared_bytes))?,
+            clocks: Clocks::new(grid.threads, grid.finer),
+            shared: Cells::new(0, bytes, grid.program.shared_grain),
+            shared_written: Written::new(0, bytes)?,
             local_written: local_written.collect::<Option<_>>()?,
             pending: Pending::new(),
             landed: Vec::new(),
@@ -49,26 +48,21 @@ impl Near {
     /// Starts over for the next CTA.
     pub fn begin(&mut self, grid: &Grid<'_>, cta: u64) {
         self.clocks.begin_cta(cta);
-        let bytes = u64::from(grid.shared_bytes);
-        let grain = grid.program.shared_grain;
-        self.shared.begin(0, bytes, grain, self.clocks.cta_start());
+        self.shared.restart(self.clocks.cta_start());
         self.shared_written.reset();
         self.local_written.iter_mut().for_each(Written::reset);
-        self.pending.begin(0, bytes);
+        self.pending.begin(0, u64::from(grid.shared_bytes));
         self.unwritten = None;
     }
+}
 
-    /// The shadows of global memory for the next shard.
-    pub fn shard(&self, grid: &Grid<'_>) -> Vec<Cells> {
-        let from = self.clocks.launch_start();
-        let cells = grid.regions.iter().map(|region| {
-            let mut cells = Cells::new();
-            let bytes = region.end - region.start;
-            cells.begin(region.start, bytes, grid.program.global_grain, from);
-            cells
-        });
-        cells.collect()
-    }
+/// The shadows of global memory for a shard.
+pub fn shard(grid: &Grid<'_>) -> Vec<Cells> {
+    let cells = grid.regions.iter().map(|region| {
+        let bytes = region.end - region.start;
+        Cells::new(region.start, bytes, grid.program.global_grain)
+    });
+    cells.collect()
 }
 
 /// The checks as a running CTA sees them.

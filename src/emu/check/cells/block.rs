@@ -1,4 +1,4 @@
-//! Where cells live: blocks made when first touched, found through a table, used again by later launches.
+//! Where cells live: blocks made when first touched, found through a table.
 
 use super::Entry;
 
@@ -43,7 +43,7 @@ pub(super) struct Block {
 }
 
 /// The blocks of a range.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     /// For each 512 cells, one more than the index of their block; 0 for none. Zeroed pages until touched.
     places: Vec<u32>,
@@ -53,21 +53,14 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
-    /// Room for `cells` cells. What the blocks hold is from an earlier launch, so it counts as empty.
-    pub fn lay_out(&mut self, cells: u64) {
+    /// Room for `cells` cells.
+    pub fn new(cells: u64) -> Table {
         let places = usize::try_from(cells.div_ceil(CELLS as u64)).unwrap_or(0);
-        if places > self.places.len() {
-            self.places = vec![0; places];
-        } else {
-            for place in &self.touched {
-                self.places[*place as usize] = 0;
-            }
+        Table {
+            places: vec![0; places],
+            touched: Vec::new(),
+            blocks: Vec::new(),
         }
-        self.touched.clear();
     }
 
     /// Empties all cells.
@@ -90,13 +83,10 @@ impl Table {
 
     #[cold]
     fn add(&mut self, place: usize) -> Option<&mut Block> {
-        let index = self.touched.len();
         self.touched.push(u32::try_from(place).ok()?);
         self.places[place] = self.touched.len() as u32;
-        if index == self.blocks.len() {
-            self.blocks.push(bytemuck::zeroed_box());
-        }
-        self.blocks.get_mut(index).map(|block| &mut **block)
+        self.blocks.push(bytemuck::zeroed_box());
+        self.blocks.last_mut().map(|block| &mut **block)
     }
 
     /// The blocks in use, with their places.

@@ -7,11 +7,14 @@ use super::block::{Block, CELLS};
 use super::{Cells, Entry};
 
 /// The conflict at the lowest address between CTAs of different shards, each given as its cells of one range and its
-/// clocks, in shard order. The answer depends on what each shard did, not on when.
+/// clocks, in shard order; where `counts` is given, only CTAs for which it holds. The answer depends on what each shard did, not on when.
 ///
 /// A cell holds its last write and a reader, so a shard's plain store that was followed by an atomic of the same place
 /// shows as the atomic: kernels with global atomics have one shard.
-pub fn first_conflict(shards: &[(&Cells, &Clocks)]) -> Option<Conflict> {
+pub fn first_conflict(
+    shards: &[(&Cells, &Clocks)],
+    counts: Option<&dyn Fn(u64) -> bool>,
+) -> Option<Conflict> {
     let mut blocks: Vec<(u32, usize, &Block)> = Vec::new();
     for (shard, (cells, _)) in shards.iter().enumerate() {
         blocks.extend(cells.table.in_use().map(|(place, b)| (place, shard, b)));
@@ -20,7 +23,7 @@ pub fn first_conflict(shards: &[(&Cells, &Clocks)]) -> Option<Conflict> {
     blocks
         .chunk_by(|one, other| one.0 == other.0)
         .filter(|same_place| same_place.len() > 1)
-        .find_map(|same_place| conflict_in(same_place, shards))
+        .find_map(|same_place| conflict_in(same_place, shards, counts))
 }
 
 /// An access that a shard made of a cell.
@@ -32,14 +35,20 @@ struct Made {
 }
 
 /// The first conflict in the blocks of one place.
-fn conflict_in(blocks: &[(u32, usize, &Block)], shards: &[(&Cells, &Clocks)]) -> Option<Conflict> {
+fn conflict_in(
+    blocks: &[(u32, usize, &Block)],
+    shards: &[(&Cells, &Clocks)],
+    counts: Option<&dyn Fn(u64) -> bool>,
+) -> Option<Conflict> {
     for at in 0..CELLS {
         let mut write: Option<Made> = None;
         let mut read: Option<Made> = None;
         for (place, shard, block) in blocks {
-            let (cells, _) = shards.get(*shard)?;
+            let (cells, clocks) = shards.get(*shard)?;
             let made = |entry: Entry, wrote| {
-                (entry.clock >= cells.from).then_some(Made {
+                let counts = entry.clock >= cells.from
+                    && counts.is_none_or(|counts| counts(clocks.cta_of(entry.clock)));
+                counts.then_some(Made {
                     shard: *shard,
                     entry,
                     wrote,

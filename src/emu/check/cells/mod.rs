@@ -6,7 +6,12 @@
 //! syncs of the whole warp, any write that is unordered after one of the set is unordered after one of two members that
 //! differ as much as the set allows (in CTA, else in warp, else in lane): two are kept. Under finer synchronisation
 //! ([`super::Finer`]; what is only between CTAs counts for global memory alone) the members that do not fit go to a side
-//! table. A race can then be missed only
+//! table.
+//!
+//! Order is that of the run that was made. CTAs run one after the other, warps in slices, and whoever reads a word with
+//! acquire knows what was published to it by then, whatever value it finds. A kernel whose order is luck (it acquires a flag
+//! and never looks at it) may be ordered in this run, and then it is not reported; `Emulator::descending` runs CTAs and warps
+//! the other way round, which finds most of these. Of what the run left without order a race is missed only
 //! * where more than 64 groups of lanes are unordered among themselves on one cell,
 //! * in shared memory, where threads of one CTA are ordered by nothing but atomics on global memory and a third reader is
 //!   left out of that order,
@@ -17,8 +22,8 @@
 //! Lanes of one store that write one place with the same value are accepted: PTX leaves open which of them wins, and it
 //! makes no difference. Different instructions or warps storing the same value unordered are reported.
 //!
-//! Cells hold stamps, and stamps below the current launch's (shared memory: the current CTA's) first count as empty, so
-//! nothing is cleared in between, as long as the same clocks go on: those of another shard begin anew, and so do cells.
+//! Cells hold stamps, and in shared memory stamps below the current CTA's first count as empty, so nothing is cleared between
+//! CTAs.
 
 mod block;
 mod fast;
@@ -88,10 +93,9 @@ impl Request<'_> {
 }
 
 /// The race shadow of one byte range, as one shard sees it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cells {
     base: u64,
-    bytes: u64,
     /// log2 of the grain.
     shift: u32,
     /// Stamps below it are empty.
@@ -103,23 +107,26 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// A shadow of nothing; [`Cells::begin`] gives it a range.
-    pub fn new() -> Cells {
-        Cells::default()
-    }
-
-    /// Starts over for `bytes` bytes from address `base`, in grains of `grain` bytes: 1, 2 or 4, no larger than the
-    /// smallest access. `from` is [`Clocks::launch_start`] for global memory and
-    /// [`Clocks::cta_start`] for shared memory, where this is called for every CTA and costs nothing.
-    pub fn begin(&mut self, base: u64, bytes: u64, grain: u8, from: u32) {
+    /// A shadow of `bytes` bytes from address `base`, in grains of `grain` bytes: 1, 2 or 4, no larger than the smallest
+    /// access. Nothing has been accessed.
+    pub fn new(base: u64, bytes: u64, grain: u8) -> Cells {
         let shift = u32::from(grain.max(1)).trailing_zeros();
         // Lanes' bytes, aligned as they are, then lie in one block each.
         let bytes = bytes + base % WIDEST;
-        let base = base - base % WIDEST;
-        if (base, bytes, shift) != (self.base, self.bytes, self.shift) || self.table.is_empty() {
-            (self.base, self.bytes, self.shift) = (base, bytes, shift);
-            self.table.lay_out((bytes >> shift) + 1);
+        Cells {
+            base: base - base % WIDEST,
+            shift,
+            from: 1,
+            latest: 0,
+            table: Table::new((bytes >> shift) + 1),
+            spilled: Spilled::default(),
         }
+    }
+
+    /// Starts over for shared memory of the next CTA, whose stamps begin at `from` ([`Clocks::cta_start`]); it costs
+    /// nothing.
+    pub fn restart(&mut self, from: u32) {
+        // The clocks have come to their end.
         if from <= self.latest {
             self.table.forget();
             self.latest = 0;

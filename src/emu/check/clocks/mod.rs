@@ -1,14 +1,14 @@
-//! Happens-before inside the CTAs of one shard, and between them where atomics and fences make it.
+//! Happens-before inside the CTAs that one host thread runs, and between them where atomics and fences make it.
 //!
-//! One counter, `time`, numbers the intervals between synchronisations of a shard, over all its CTAs and launches. A warp
+//! One counter, `time`, numbers the intervals between synchronisations, over all CTAs of a launch that the thread runs. A warp
 //! stamps its accesses with the time of its last synchronisation (`now`), so a stamp alone says which CTA made the access.
 //! Knowledge is an exclusive bound: a lane knows an access of another if its stamp lies below the bound.
 //!
 //! Kernels mostly use barriers of the whole CTA and warp syncs of whole warps, and for these two integers suffice: `floor`
 //! (everything of the CTA below it is ordered) and each warp's own floor. Barriers of some warps and syncs of some lanes
 //! add matrices (`partial`), atomics and fences add knowledge a thread (`remote`). All of it is exact: `ordered` answers as
-//! full vector clocks would, with one reading of ours: a thread that has exited counts as arrived at every later barrier
-//! whose mask the executor passes it in, as on hardware.
+//! full vector clocks would for the run that was made (see `cells`), with one reading of ours: a thread that has exited
+//! counts as arrived at every later barrier whose mask the executor passes it in, as on hardware.
 //!
 //! What orders memory: `bar`/`barrier`, `bar.warp.sync`, and fences around strong accesses. Shuffles, votes, `match` and
 //! `mma` do not.
@@ -29,11 +29,10 @@ const LAST_TIME: u32 = i32::MAX as u32 - 1;
 /// Barriers of a CTA.
 const BARRIERS: usize = 16;
 
-/// What orders the accesses of a shard's CTAs, which run one after the other.
+/// What orders the accesses of CTAs that run one after the other.
 #[derive(Debug)]
 pub struct Clocks {
     time: u32,
-    launch_start: u32,
     cta_start: u32,
     /// Everything that the running CTA did below this is ordered before whatever it does now.
     floor: u32,
@@ -95,47 +94,27 @@ pub(super) struct Bounds {
     pub finer: Finer,
 }
 
-impl Default for Clocks {
-    fn default() -> Self {
-        Clocks::new()
-    }
-}
-
 impl Clocks {
-    /// The clocks of one shard, for all its launches.
-    pub fn new() -> Clocks {
+    /// The clocks of a launch of CTAs of `threads` threads (at most 1024), as one host thread runs them. What the program is
+    /// known to have of `finer` synchronisation is exact from the start; what is not comes to light in each CTA when it
+    /// first runs.
+    pub fn new(threads: u32, finer: Finer) -> Clocks {
+        let threads = threads.clamp(1, (MAX_WARPS * 32) as u32);
         Clocks {
-            time: 0,
-            launch_start: 1,
+            time: 1,
             cta_start: 1,
             floor: 1,
-            finer: Finer::default(),
-            announced: Finer::default(),
-            threads: 0,
-            warps: Vec::new(),
+            finer,
+            announced: finer,
+            threads,
+            warps: vec![Warp::default(); threads.div_ceil(32) as usize],
             starts: Vec::new(),
             arrived: [const { None }; BARRIERS],
             remote: Remote::default(),
         }
     }
 
-    /// A launch of CTAs of `threads` threads (at most 1024). What the program is known to have of `finer`
-    /// synchronisation is exact from the start; what is not comes to light in each CTA when it first runs.
-    pub fn begin_launch(&mut self, threads: u32, finer: Finer) {
-        // Half the range is left for the launch; cells see it and forget what they hold.
-        if self.time > LAST_TIME / 2 {
-            self.time = 0;
-            self.floor = 0;
-        }
-        self.threads = threads.clamp(1, (MAX_WARPS * 32) as u32);
-        self.announced = finer;
-        self.starts.clear();
-        self.remote.begin_launch();
-        self.warps = vec![Warp::default(); self.threads.div_ceil(32) as usize];
-        self.launch_start = self.tick();
-    }
-
-    /// The next CTA: its index in the grid, ascending in a launch.
+    /// The next CTA: its index in the grid.
     pub fn begin_cta(&mut self, cta: u64) {
         let start = self.tick();
         // What an earlier CTA brought to light must not matter: which CTAs share a clock depends on host threads.
@@ -150,12 +129,7 @@ impl Clocks {
         self.remote.begin_cta(cta, self.threads);
     }
 
-    /// Where the stamps of this launch begin: for [`super::Cells::begin`] of global memory.
-    pub fn launch_start(&self) -> u32 {
-        self.launch_start
-    }
-
-    /// Where the stamps of the running CTA begin: for [`super::Cells::begin`] of shared memory.
+    /// Where the stamps of the running CTA begin: for [`super::Cells::restart`].
     pub fn cta_start(&self) -> u32 {
         self.cta_start
     }

@@ -76,12 +76,6 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    pub fn begin_launch(&mut self) {
-        self.messages = Default::default();
-        self.threads.clear();
-        self.used = false;
-    }
-
     pub fn begin_cta(&mut self, cta: u64, threads: u32) {
         self.cta = cta;
         if self.used {
