@@ -8,10 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use parts::toolkit::Places;
-use parts::{Input, Output};
-
-/// Makes a build without compiler an error instead of a warning.
-const REQUIRE: &str = "REQUIRE_PTX";
+use parts::{Input, REQUIRE};
 
 fn main() -> ExitCode {
     match build() {
@@ -35,7 +32,11 @@ fn build() -> Result<(), String> {
         println!("cargo::rerun-if-changed={path}");
     }
     let output = parts::run(&input()?)?;
-    report(&output)
+    let required = env::var_os(REQUIRE).is_some_and(|value| value == "1");
+    for line in output.lines(required) {
+        println!("{line}");
+    }
+    Ok(())
 }
 
 fn input() -> Result<Input, String> {
@@ -62,23 +63,4 @@ fn input() -> Result<Input, String> {
         jobs: jobs.unwrap_or(1),
         root,
     })
-}
-
-fn report(output: &Output) -> Result<(), String> {
-    for path in &output.watched {
-        println!("cargo::rerun-if-changed={}", path.display());
-    }
-    for warning in output.warnings.iter().flat_map(|text| text.lines()) {
-        println!("cargo::warning={warning}");
-    }
-    let Some(missing) = &output.missing else {
-        return Ok(());
-    };
-    // Watched only here: where nothing is missing it changes nothing.
-    println!("cargo::rerun-if-env-changed={REQUIRE}");
-    if env::var_os(REQUIRE).is_some_and(|value| value == "1") {
-        return Err(format!("{REQUIRE}=1, but {missing}"));
-    }
-    println!("cargo::warning={missing}");
-    Ok(())
 }

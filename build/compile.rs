@@ -56,7 +56,7 @@ const FLAG_VARIABLES: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
 const ELF_ABI_AT: usize = 8;
 const ELF_ABI: u8 = 7;
 /// Raised when the steps after nvcc change, so that older results are made again.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What to compile with and where to.
 #[derive(Debug)]
@@ -104,17 +104,17 @@ impl Compiler<'_> {
         let key = self.key(source, target);
         let key_file = self.out.join(format!("{stem}.key"));
         if fs::read_to_string(&key_file).is_ok_and(|old| old == key) {
-            return self.result(&stem, String::new());
+            return self.result(&stem);
         }
         // Without its key, whatever a cut build leaves is made again.
         if key_file.exists() {
             fs::remove_file(&key_file).map_err(|e| failed(&key_file, &e))?;
         }
-        let warnings = self.ptx(source, target, &stem)?;
+        self.ptx(source, target, &stem)?;
         self.cubin(target, &stem)
             .map_err(|e| format!("{}: {e}", source.path))?;
         self.write(&key_file, &key)?;
-        self.result(&stem, warnings)
+        self.result(&stem)
     }
 
     /// Everything that the result depends on.
@@ -128,7 +128,7 @@ impl Compiler<'_> {
         key
     }
 
-    fn ptx(&self, source: &Source, target: Target, stem: &str) -> Result<String, String> {
+    fn ptx(&self, source: &Source, target: Target, stem: &str) -> Result<(), String> {
         let path = self.out.join(format!("{stem}.ptx"));
         let mut nvcc = Command::new(&self.nvcc.path);
         nvcc.current_dir(self.root)
@@ -148,7 +148,7 @@ impl Compiler<'_> {
         let text = lower_version(&text, target.isa).map_err(|e| format!("{}: {e}", source.path))?;
         let text = pin_rounding(&relative_files(&text, &self.root.to_string_lossy()));
         self.write(&path, &text)?;
-        Ok(warnings)
+        self.write(&self.out.join(format!("{stem}.warnings")), &warnings)
     }
 
     fn cubin(&self, target: Target, stem: &str) -> Result<(), String> {
@@ -177,21 +177,18 @@ impl Compiler<'_> {
         self.write(&self.out.join(format!("{stem}.log")), &log)
     }
 
-    fn result(&self, stem: &str, warnings: String) -> Result<Built, String> {
-        let ptx = format!("{stem}.ptx");
-        let path = self.out.join(&ptx);
-        let text = fs::read_to_string(&path).map_err(|e| failed(&path, &e))?;
-        let mut usages_of = Vec::new();
-        if self.ptxas.is_some() {
-            let log = self.out.join(format!("{stem}.log"));
-            usages_of = usages(&fs::read_to_string(&log).map_err(|e| failed(&log, &e))?)?;
-        }
+    fn result(&self, stem: &str) -> Result<Built, String> {
+        let read = |end: &str| {
+            let path = self.out.join(format!("{stem}.{end}"));
+            fs::read_to_string(&path).map_err(|e| failed(&path, &e))
+        };
+        let log = self.ptxas.map_or(Ok(String::new()), |_| read("log"))?;
         Ok(Built {
-            ptx,
+            ptx: format!("{stem}.ptx"),
             cubin: self.ptxas.map(|_| format!("{stem}.cubin")),
-            entries: entries(&text)?,
-            usages: usages_of,
-            warnings,
+            entries: entries(&read("ptx")?)?,
+            usages: usages(&log)?,
+            warnings: read("warnings")?,
         })
     }
 

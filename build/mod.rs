@@ -18,8 +18,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use compile::{Built, Compiler, Source, TARGETS};
 use generate::Unit;
-use toolkit::{Places, find_nvcc, find_ptxas};
+use toolkit::{OLDEST_NVCC, Places, find_nvcc, find_ptxas};
 
+/// Makes a build without compiler an error instead of a warning.
+pub const REQUIRE: &str = "REQUIRE_PTX";
 /// The one command that gets the compiler.
 const FIX: &str = "run tools/get-nvcc and build again";
 
@@ -47,6 +49,33 @@ pub struct Output {
     pub missing: Option<String>,
 }
 
+impl Output {
+    fn pass_by(&mut self, found: Vec<String>) {
+        let said = found.iter().map(|why| format!("passed by: {why}"));
+        self.warnings.extend(said);
+    }
+
+    /// The lines for cargo; one of them is an error where something is missing that is `required`.
+    pub fn lines(&self, required: bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        for path in &self.watched {
+            lines.push(format!("cargo::rerun-if-changed={}", path.display()));
+        }
+        for warning in self.warnings.iter().flat_map(|text| text.lines()) {
+            lines.push(format!("cargo::warning={warning}"));
+        }
+        if let Some(missing) = &self.missing {
+            // Watched only here: where nothing is missing it changes nothing.
+            lines.push(format!("cargo::rerun-if-env-changed={REQUIRE}"));
+            lines.push(match required {
+                true => format!("cargo::error={REQUIRE}=1, but {missing}"),
+                false => format!("cargo::warning={missing}"),
+            });
+        }
+        lines
+    }
+}
+
 /// Writes `kernels.rs` and the images it embeds.
 pub fn run(input: &Input) -> Result<Output, String> {
     let mut output = Output::default();
@@ -61,13 +90,21 @@ pub fn run(input: &Input) -> Result<Output, String> {
         });
     }
     distinct(&units)?;
-    let Some(nvcc) = find_nvcc(&input.places)? else {
-        let missing = format!("built without CUDA kernels, because no nvcc was found: {FIX}");
+    let found = find_nvcc(&input.places)?;
+    output.pass_by(found.passed_by);
+    let Some(nvcc) = found.tool else {
+        // Embedded, so it names no place of this machine; the warnings do.
+        let missing = format!(
+            "built without CUDA kernels, because no nvcc of {}.{} or newer was found: {FIX}",
+            OLDEST_NVCC.0, OLDEST_NVCC.1
+        );
         finish(input, &units, Some(&missing))?;
         output.missing = Some(missing);
         return Ok(output);
     };
-    let ptxas = find_ptxas(&input.places, &nvcc)?;
+    let found = find_ptxas(&input.places, &nvcc)?;
+    output.pass_by(found.passed_by);
+    let ptxas = found.tool;
     let compiler = Compiler {
         root: &input.root,
         out: &input.out,
@@ -83,10 +120,8 @@ pub fn run(input: &Input) -> Result<Output, String> {
         check(unit)?;
     }
     output.warnings.retain(|text| !text.is_empty());
-    output.watched = vec![nvcc.path.clone()];
-    output
-        .watched
-        .extend(ptxas.iter().map(|tool| tool.path.clone()));
+    let tools = [Some(&nvcc), ptxas.as_ref()].into_iter().flatten();
+    output.watched = tools.map(|tool| tool.path.clone()).collect();
     if ptxas.is_none() {
         let missing = "built without cubins, because no ptxas of CUDA 12 was found";
         output.missing = Some(format!("{missing}: {FIX}"));

@@ -321,9 +321,11 @@ fn generated(text: &str) -> Result<String, String> {
         places: Places::default(),
         jobs: 2,
     })?;
-    let missing = output.missing.unwrap();
+    let missing = output.missing.clone().unwrap();
     assert!(missing.contains("run tools/get-nvcc"), "{missing}");
     assert!(output.warnings.is_empty());
+    let error = format!("cargo::error={}=1, but {missing}", parts::REQUIRE);
+    assert_eq!(output.lines(true).last(), Some(&error));
     let text = fs::read_to_string(root.path().join("kernels.rs")).unwrap();
     assert!(text.contains(&format!("MISSING: Option<&str> = Some({missing:?})")));
     Ok(text)
