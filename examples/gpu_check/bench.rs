@@ -11,6 +11,7 @@ use super::devices::Devices;
 use super::gpu_bench::{Flush, Stats, cold, copy, warm};
 use super::gpu_cases::{Device, Model, QUICK, REAL, Timed, timed};
 use super::part::Part;
+use super::report::Report;
 
 /// How long and how much.
 struct Extent {
@@ -37,18 +38,24 @@ const SMALL: Extent = Extent {
 };
 
 /// Each device. The emulator's times are the host's: they are not shown.
-pub fn run(devices: &Devices, quick: bool) -> Result<Vec<Part>> {
+pub fn run(devices: &Devices, quick: bool, report: &mut Report<'_>) -> Result<()> {
     let extent = if quick || !devices.hardware {
         SMALL
     } else {
         FULL
     };
-    let each = devices.drivers.iter().map(|driver| -> Result<Part> {
-        let mut table = Table::new(driver.as_ref(), &extent, devices.hardware)?;
-        table.all()?;
-        Ok(table.part)
-    });
-    each.collect()
+    for driver in &devices.drivers {
+        let target = driver.facts().target;
+        let mut part = Part::new(format!("kernel times, {target}"));
+        let outcome = times(driver.as_ref(), &extent, devices.hardware, &mut part);
+        report.add(part.ended(outcome))?;
+    }
+    Ok(())
+}
+
+fn times(driver: &dyn Driver, extent: &Extent, shown: bool, part: &mut Part) -> Result<()> {
+    let mut table = Table::new(driver, extent, shown, part)?;
+    table.all()
 }
 
 struct Table<'a> {
@@ -58,11 +65,16 @@ struct Table<'a> {
     shown: bool,
     /// GB/s of the copy.
     copy: f64,
-    part: Part,
+    part: &'a mut Part,
 }
 
 impl<'a> Table<'a> {
-    fn new(driver: &'a dyn Driver, extent: &'a Extent, shown: bool) -> Result<Table<'a>> {
+    fn new(
+        driver: &'a dyn Driver,
+        extent: &'a Extent,
+        shown: bool,
+        part: &'a mut Part,
+    ) -> Result<Table<'a>> {
         let kernels = Kernels::load(driver)?;
         let device = Device::new(driver, &kernels);
         let work = copy(driver, &device, extent.copied_bytes)?;
@@ -70,8 +82,6 @@ impl<'a> Table<'a> {
         let stats = cold(driver, &work, &flush, extent.repetitions)?;
         let copy = stats.gigabytes_per_second(work.floor_bytes);
         drop(device);
-        let target = driver.facts().target;
-        let mut part = Part::new(format!("kernel times, {target}"));
         if shown {
             part.figures
                 .push(json!({"copy_gb_s": copy, "copied_bytes": extent.copied_bytes}));

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use qwarp::backend::gpu::kernels::{ENTRIES, Kernels};
-use qwarp::driver::Driver;
+use qwarp::driver::{Driver, DriverError};
 use serde_json::json;
 
-use super::Result;
 use super::devices::Devices;
 use super::gpu_cases::{self, Case};
 use super::part::Part;
+use super::report::Report;
 
-/// A quick run takes one case in so many of each op, and each kernel at least once.
+/// A quick run takes one case in so many of the list. The list goes op by op and holds several times as many of each, and a
+/// kernel that none of them launches is a failure.
 const QUICK_STRIDE: usize = 12;
 
 /// The cases that run, of all.
@@ -24,29 +25,31 @@ pub fn chosen(quick: bool) -> Vec<Box<dyn Case>> {
 }
 
 /// Each device; on hardware once from cubins and once from PTX.
-pub fn run(devices: &Devices, quick: bool) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
+pub fn run(devices: &Devices, quick: bool, report: &mut Report<'_>) -> super::Result<()> {
     for driver in &devices.drivers {
         let driver = driver.as_ref();
         let target = driver.facts().target;
-        let loaded = Kernels::load(driver)?;
-        parts.push(cases(
-            driver,
-            &loaded,
-            quick,
-            format!("kernel cases, {target}"),
-        ));
+        let part = Part::new(format!("kernel cases, {target}"));
+        report.add(cases(part, driver, Kernels::load(driver), quick))?;
         if devices.hardware {
-            let compiled = Kernels::load_with(driver, &|image| Some(image.ptx.to_string()))?;
+            let compiled = Kernels::load_with(driver, &|image| Some(image.ptx.to_string()));
             let name = format!("kernel cases, PTX of {target} compiled by the driver");
-            parts.push(cases(driver, &compiled, quick, name));
+            report.add(cases(Part::new(name), driver, compiled, quick))?;
         }
     }
-    Ok(parts)
+    Ok(())
 }
 
-fn cases(driver: &dyn Driver, kernels: &Kernels, quick: bool, name: String) -> Part {
-    let mut part = Part::new(name);
+fn cases(
+    mut part: Part,
+    driver: &dyn Driver,
+    kernels: Result<Kernels, DriverError>,
+    quick: bool,
+) -> Part {
+    let kernels = match kernels {
+        Ok(kernels) => kernels,
+        Err(error) => return part.ended(Err(error)),
+    };
     let target = kernels.target();
     let mut missing: BTreeSet<&str> = ENTRIES
         .iter()
@@ -68,7 +71,7 @@ fn cases(driver: &dyn Driver, kernels: &Kernels, quick: bool, name: String) -> P
             );
             continue;
         }
-        match gpu_cases::run(case, driver, kernels) {
+        match gpu_cases::run(case, driver, &kernels) {
             Ok(ran) => {
                 missing.retain(|entry| !ran.entries.contains(entry));
                 nmse = nmse.max(ran.nmse);

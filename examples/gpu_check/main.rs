@@ -22,6 +22,7 @@ mod emu_cases;
 mod kernel_cases;
 mod part;
 mod profile;
+mod report;
 mod sanitizer;
 mod seeded;
 
@@ -29,10 +30,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use serde_json::json;
 
 use devices::Devices;
-use part::Part;
+use report::Report;
 
 /// What the program may fail with before any check has run.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -63,7 +63,7 @@ pub struct Cli {
     #[arg(long)]
     quick: bool,
     /// Run the cases of one seeded defect; the exit code says what became of it
-    #[arg(long, hide = true, value_name = "KERNEL/KIND/LINE")]
+    #[arg(long, hide = true, value_name = "KERNEL/KIND/INDEX")]
     defect: Option<String>,
 }
 
@@ -84,7 +84,8 @@ enum PartName {
     Sanitizer,
 }
 
-fn main() -> ExitCode {
+/// The program.
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.defect {
         Some(name) => Devices::open(cli.driver).and_then(|d| seeded::child(&d, name)),
@@ -101,47 +102,31 @@ fn main() -> ExitCode {
 
 /// Every part that is wanted; whether all of it passed.
 fn run(cli: &Cli) -> Result<bool> {
-    let devices = Devices::open(cli.driver)?;
+    let mut report = Report::new(cli);
+    let devices = match Devices::open(cli.driver) {
+        Ok(devices) => devices,
+        Err(error) => {
+            report.fail(&error.to_string())?;
+            return Err(error);
+        }
+    };
+    report.on(&devices);
     let wants = |part| cli.only.is_empty() || cli.only.contains(&part);
-    let mut parts: Vec<Part> = Vec::new();
     if wants(PartName::Cases) {
-        parts.push(emu_cases::run(&devices, &cli.cases)?);
+        report.add(emu_cases::run(&devices, &cli.cases))?;
     }
     if wants(PartName::Kernels) {
-        parts.extend(kernel_cases::run(&devices, cli.quick)?);
+        kernel_cases::run(&devices, cli.quick, &mut report)?;
     }
     if wants(PartName::Bench) {
-        parts.extend(bench::run(&devices, cli.quick)?);
+        bench::run(&devices, cli.quick, &mut report)?;
     }
     if wants(PartName::Profile) {
-        parts.push(profile::run()?);
+        report.add(profile::run())?;
     }
     if wants(PartName::Sanitizer) {
-        parts.push(sanitizer::tools(cli)?);
-        parts.push(seeded::run(&devices, cli)?);
+        report.add(sanitizer::tools(cli))?;
+        report.add(seeded::run(&devices, cli))?;
     }
-    for part in &parts {
-        print!("{}", part.text());
-    }
-    let passed = !parts.is_empty() && parts.iter().all(Part::passed);
-    println!(
-        "{}",
-        if passed {
-            "gpu_check: passed"
-        } else {
-            "gpu_check: FAILED"
-        }
-    );
-    if let Some(path) = &cli.json {
-        let report = json!({
-            "date": cli.date,
-            "commit": cli.commit,
-            "quick": cli.quick,
-            "device": devices.json(),
-            "passed": passed,
-            "parts": parts.iter().map(Part::json).collect::<Vec<_>>(),
-        });
-        std::fs::write(path, format!("{report:#}\n"))?;
-    }
-    Ok(passed)
+    report.finish()
 }

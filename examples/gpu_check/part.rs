@@ -1,7 +1,7 @@
 //! The outcome of one part of the run, as lines and as JSON.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use serde_json::{Value, json};
 
@@ -42,6 +42,14 @@ impl Part {
     /// Counts a check that cannot run here.
     pub fn skip(&mut self, reason: impl Into<String>) {
         *self.not_run.entry(reason.into()).or_default() += 1;
+    }
+
+    /// The whole part: where it could not go on, what it had is kept, and why it stopped is a failure.
+    pub fn ended(mut self, outcome: Result<(), impl Display>) -> Part {
+        if let Err(error) = outcome {
+            self.failures.push(format!("stopped: {error}"));
+        }
+        self
     }
 
     /// Whether something ran, or its absence was said, and nothing failed.

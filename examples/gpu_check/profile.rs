@@ -27,9 +27,14 @@ const SPACES: [(Space, &str); 4] = [
 ];
 
 /// Every kernel of every target.
-pub fn run() -> Result<Part> {
+pub fn run() -> Part {
     let (model, rows) = (MODEL.name, ROWS);
     let mut part = Part::new(format!("kernel profile, {model}, {rows} row"));
+    let done = fill(&mut part);
+    part.ended(done)
+}
+
+fn fill(part: &mut Part) -> Result<()> {
     let _ = writeln!(
         part.table,
         "{:<5} {:<24} {:>4} {:>6} {:>6} {:<26} {:>9} {:>9} {:>7} {:>8} {:>9}",
@@ -49,7 +54,7 @@ pub fn run() -> Result<Part> {
         let mut profile = Profile::new(target)?;
         for timed in timed(&[MODEL]) {
             if timed.rows == ROWS && timed.case.runs_on(target) {
-                profile.op(&timed, &mut part)?;
+                profile.op(&timed, part)?;
             }
         }
         for entry in ENTRIES.iter().filter(|entry| entry.exists_on(target)) {
@@ -59,7 +64,7 @@ pub fn run() -> Result<Part> {
             part.count(&name, outcome.ok_or("no launch is profiled".to_string()));
         }
     }
-    Ok(part)
+    Ok(())
 }
 
 /// The kernels of one target, and those that were launched.

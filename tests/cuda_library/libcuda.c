@@ -1,9 +1,10 @@
 /* A stand-in for libcuda.so.1 that keeps the books: it logs each call, hands out handles, refuses one that is dead or of
- * another kind, and fails where it is told to. Kernels are all the same: `echo` writes its launch into memory.
+ * another kind, and fails where it is told to. The kernel `echo` writes its launch into memory; no other does anything.
  *
  * STUB_LOG       a file: `call NAME CODE`, `new KIND`, `end KIND`, a line each
  * STUB_FAIL_AT   the number of the call that fails, from 1
  * STUB_FAIL      names of calls that fail, with commas
+ * STUB_LOST_AFTER how many launches go well; then the context is lost and all its calls fail
  * STUB_VERSION   what cuDriverGetVersion says; STUB_GPUS how many GPUs; STUB_CC their compute capability times ten
  */
 #include <stdint.h>
@@ -22,6 +23,7 @@ enum {
     INVALID_HANDLE = 400,
     NOT_FOUND = 500,
     NOT_READY = 600,
+    ILLEGAL_ADDRESS = 700,
     UNKNOWN = 999
 };
 
@@ -42,6 +44,7 @@ typedef struct Handle {
     struct Handle *nodes[16];
     int count, time;
     unsigned shared;
+    int echoes;
     Echo echo;
 } Handle;
 
@@ -51,7 +54,7 @@ typedef struct {
 } Allocation;
 
 static Allocation allocations[MOST];
-static int allocated, calls, clock_now, retained;
+static int allocated, calls, launches, clock_now, retained;
 static Handle context = {.kind = "context"};
 static Handle *current;
 
@@ -100,6 +103,7 @@ static int told(const char *name) {
 #define BEGIN REFUSE_IF(told(__func__), UNKNOWN)
 #define BEGIN_HERE                                                                                                        \
     BEGIN;                                                                                                                \
+    REFUSE_IF(launches >= number("STUB_LOST_AFTER", 1 << 30), ILLEGAL_ADDRESS);                                           \
     REFUSE_IF(!current || !current->alive, INVALID_CONTEXT)
 #define NEED(handle, name) REFUSE_IF(!is(handle, name), INVALID_HANDLE)
 
@@ -131,7 +135,10 @@ static Allocation *find(uint64_t at, size_t bytes) {
 
 int cuGetErrorName(int code, const char **out) {
     BEGIN;
-    *out = code == UNKNOWN ? "CUDA_ERROR_UNKNOWN" : code == INVALID_PTX ? "CUDA_ERROR_INVALID_PTX" : NULL;
+    *out = code == UNKNOWN           ? "CUDA_ERROR_UNKNOWN"
+           : code == INVALID_PTX     ? "CUDA_ERROR_INVALID_PTX"
+           : code == ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+                                     : NULL;
     END(*out ? OK : INVALID_VALUE);
 }
 
@@ -247,10 +254,14 @@ int cuMemGetInfo_v2(size_t *available, size_t *total) {
 
 int cuMemAlloc_v2(uint64_t *out, size_t bytes) {
     BEGIN_HERE;
-    REFUSE_IF(!bytes || allocated == MOST, INVALID_VALUE);
+    int place = 0;
+    while (place < allocated && allocations[place].start)
+        place++;
+    REFUSE_IF(!bytes || place == MOST, INVALID_VALUE);
     REFUSE_IF(bytes > MEMORY, OUT_OF_MEMORY);
     char *start = aligned_alloc(256, (bytes + 255) / 256 * 256);
-    allocations[allocated++] = (Allocation){start, bytes};
+    allocations[place] = (Allocation){start, bytes};
+    allocated += place == allocated;
     *out = (uint64_t)(uintptr_t)start;
     note("new", "memory", "");
     END(OK);
@@ -316,7 +327,7 @@ int cuModuleGetFunction(Handle **out, Handle *module, const char *name) {
     NEED(module, "module");
     REFUSE_IF(!strncmp(name, "absent", 6), NOT_FOUND);
     *out = calloc(1, sizeof **out);
-    **out = (Handle){.kind = "function", .alive = 1, .shared = 48 << 10};
+    **out = (Handle){.kind = "function", .alive = 1, .shared = 48 << 10, .echoes = !strcmp(name, "echo")};
     END(OK);
 }
 
@@ -353,6 +364,9 @@ int cuLaunchKernel(Handle *function, unsigned gx, unsigned gy, unsigned gz, unsi
     NEED(function, "function");
     NEED(stream, "stream");
     REFUSE_IF(extra || shared > function->shared, INVALID_VALUE);
+    launches++;
+    if (!function->echoes)
+        END(OK);
     Echo echo = {.grid = {gx, gy, gz}, .block = {bx, by, bz}, .shared = shared};
     read_parameters(&echo, parameters);
     END(run(&echo));
@@ -429,10 +443,11 @@ int cuGraphAddKernelNode_v2(Handle **out, Handle *graph, Handle **after, size_t 
     REFUSE_IF(node->extra || node->kernel || node->context || node->shared > node->function->shared || graph->count == 16, INVALID_VALUE);
     REFUSE_IF(count != expected || (count && after[0] != graph->nodes[graph->count - 1]), INVALID_VALUE);
     Handle *made = calloc(1, sizeof *made);
-    *made = (Handle){.kind = "node", .alive = 1, .echo = {.shared = node->shared}};
+    *made = (Handle){.kind = "node", .alive = 1, .echoes = node->function->echoes, .echo = {.shared = node->shared}};
     memcpy(made->echo.grid, node->grid, sizeof node->grid);
     memcpy(made->echo.block, node->block, sizeof node->block);
-    read_parameters(&made->echo, node->parameters);
+    if (made->echoes)
+        read_parameters(&made->echo, node->parameters);
     graph->nodes[graph->count++] = *out = made;
     END(OK);
 }
@@ -459,7 +474,8 @@ int cuGraphLaunch(Handle *exec, Handle *stream) {
     NEED(exec, "exec");
     NEED(stream, "stream");
     for (int i = 0; i < exec->count; i++) {
-        int code = run(&exec->nodes[i]->echo);
+        launches++;
+        int code = exec->nodes[i]->echoes ? run(&exec->nodes[i]->echo) : OK;
         REFUSE_IF(code, code);
     }
     END(OK);

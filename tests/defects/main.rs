@@ -17,4 +17,3 @@ mod kinds;
 mod seeded;
 mod survivors;
 mod table;
-mod verdict;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::defects::Mutant;
-use crate::verdict::Verdict;
+use crate::defects::{Mutant, Verdict};
 
 /// Defects of one row.
 #[derive(Default, Clone, Copy)]

@@ -4,6 +4,8 @@
 mod mutants;
 mod mutators;
 mod site;
+mod verdict;
 
 pub use mutants::{Mutant, all, spread};
 pub use mutators::MUTATORS;
+pub use verdict::{CasesByKernel, ON_HARDWARE, Verdict, emulator};

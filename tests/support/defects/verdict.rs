@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use qwarp::backend::gpu::kernels::Kernels;
-use qwarp::driver::{DriverError, Launch, Target};
+use qwarp::driver::{Driver, DriverError, Image, Launch, Target};
 use qwarp::emu::{EmuOptions, Emulator};
 
-use crate::defects::Mutant;
-use crate::gpu_cases::{self, Case, Device, Failure};
+use super::super::gpu_cases::{self, Case, Device, Failure};
+use super::mutants::Mutant;
 
 /// Larger cases take longer and show nothing that smaller ones do not: every loop of a kernel goes round twice in these.
 const LARGEST_FLOOR_BYTES: usize = 300 << 10;
@@ -15,15 +15,18 @@ const LARGEST_FLOOR_BYTES: usize = 300 << 10;
 /// How a defect ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// A check of the emulator reported it: the kind of the report.
+    /// A check of the emulator reported it: the kind of the report. On hardware, the driver did.
     Check(&'static str),
     /// An output was wrong.
     Result,
-    /// The module was refused, so no kernel was ever wrong.
+    /// The module or a launch was refused, so no kernel was ever wrong.
     Refused(String),
     /// No case noticed.
     Survived,
 }
+
+/// The kind of report that hardware gives.
+pub const ON_HARDWARE: &str = "driver error";
 
 /// Cases by the kernel that they launch, smallest first.
 pub struct CasesByKernel {
@@ -34,7 +37,8 @@ pub struct CasesByKernel {
 /// Warp instructions of one CTA, many times what a small case takes: a loop without end is found at once.
 const BUDGET: u64 = 1 << 18;
 
-fn emulator(target: Target) -> Emulator {
+/// What defects run on where no GPU is asked for.
+pub fn emulator(target: Target) -> Emulator {
     let options = EmuOptions {
         target,
         host_threads: 1,
@@ -46,9 +50,9 @@ fn emulator(target: Target) -> Emulator {
 
 impl CasesByKernel {
     /// The cases that run on `target` and are small.
-    pub fn new(target: Target) -> CasesByKernel {
+    pub fn new(target: Target) -> Result<CasesByKernel, DriverError> {
         let driver = emulator(target);
-        let kernels = Kernels::load(&driver).unwrap();
+        let kernels = Kernels::load(&driver)?;
         let mut sized = Vec::new();
         for case in gpu_cases::all() {
             if !case.runs_on(target) {
@@ -56,9 +60,9 @@ impl CasesByKernel {
             }
             let (bytes, entries) = {
                 let device = Device::new(&driver, &kernels);
-                let work = case.prepare(&device).unwrap();
-                let name = |launch: &Launch| kernels.entry(launch.function).unwrap().name;
-                let entries: Vec<&'static str> = work.launches.iter().map(name).collect();
+                let work = case.prepare(&device)?;
+                let name = |launch: &Launch| kernels.entry(launch.function).map(|e| e.name);
+                let entries: Vec<&'static str> = work.launches.iter().filter_map(name).collect();
                 (work.floor_bytes, entries)
             };
             if bytes <= LARGEST_FLOOR_BYTES {
@@ -72,10 +76,10 @@ impl CasesByKernel {
                 by_kernel.entry(*entry).or_default().push(i);
             }
         }
-        CasesByKernel {
+        Ok(CasesByKernel {
             cases: sized.into_iter().map(|(_, _, case)| case).collect(),
             by_kernel,
-        }
+        })
     }
 
     /// The kernels that have cases.
@@ -90,31 +94,34 @@ impl CasesByKernel {
     }
 
     /// Runs every case of the kernels as they are: what is caught below is the defect's doing.
-    pub fn assert_clean(&self, target: Target) {
+    pub fn clean(&self, target: Target) -> Result<(), String> {
         let driver = emulator(target);
-        let kernels = Kernels::load(&driver).unwrap();
+        let kernels = Kernels::load(&driver).map_err(|error| error.to_string())?;
         for case in &self.cases {
             let ran = gpu_cases::run(case.as_ref(), &driver, &kernels);
-            ran.unwrap_or_else(|failure| panic!("{}: {failure}", case.name()));
+            ran.map_err(|failure| format!("{}: {failure}", case.name()))?;
         }
+        Ok(())
     }
 
     /// Plants a defect into the image that holds its kernel and runs the kernel's cases.
-    pub fn verdict(&self, target: Target, image: &str, mutant: &Mutant) -> Verdict {
-        let driver = emulator(target);
-        let replace = |candidate: &qwarp::driver::Image<'static>| {
+    pub fn verdict(&self, driver: &dyn Driver, image: &str, mutant: &Mutant) -> Verdict {
+        let replace = |candidate: &Image<'static>| {
             (candidate.name == image).then(|| mutant.plant(candidate.ptx))
         };
-        let kernels = match Kernels::load_with(&driver, &replace) {
+        let kernels = match Kernels::load_with(driver, &replace) {
             Ok(kernels) => kernels,
             Err(error) => return Verdict::Refused(error.to_string()),
         };
         for case in self.of(&mutant.kernel) {
-            match gpu_cases::run(case, &driver, &kernels) {
+            match gpu_cases::run(case, driver, &kernels) {
                 Ok(_) => {}
                 Err(Failure::Wrong(_)) => return Verdict::Result,
                 Err(Failure::Driver(DriverError::Finding(report))) => {
                     return Verdict::Check(report.kind.name());
+                }
+                Err(Failure::Driver(DriverError::Cuda { .. })) => {
+                    return Verdict::Check(ON_HARDWARE);
                 }
                 Err(Failure::Driver(other)) => return Verdict::Refused(other.to_string()),
             }
