@@ -7,6 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/kernels.rs"]
+mod kernels;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -14,20 +17,13 @@ use qwarp::backend::gpu::kernels::{ENTRIES, IMAGES, missing};
 use qwarp::driver::Target;
 use serde_json::Value;
 
+use kernels::skip;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Says once why a test has nothing to do; where kernels are required, that is a failure.
-fn skip(reason: &str) {
-    let required = std::env::var_os("REQUIRE_PTX").is_some_and(|value| value == "1");
-    assert!(!required, "REQUIRE_PTX=1, but {reason}");
-    println!("skipped: {reason}");
-}
-
-/// Whether there are kernels to look at.
+/// Whether there are kernels to look at, each file for each target.
 fn have_kernels() -> bool {
-    if let Some(reason) = missing() {
-        assert!(IMAGES.is_empty() && reason.contains("tools/get-nvcc"));
-        skip(reason);
+    if !kernels::have_kernels() {
         return false;
     }
     let files: Vec<&str> = ENTRIES.iter().map(|entry| entry.file).collect();

@@ -12,6 +12,8 @@
 mod defects;
 #[path = "../support/gpu_cases/mod.rs"]
 mod gpu_cases;
+#[path = "../support/kernels.rs"]
+mod kernels;
 
 mod kinds;
 mod seeded;

@@ -9,6 +9,8 @@
 
 #[path = "../support/gpu_cases/mod.rs"]
 mod gpu_cases;
+#[path = "../support/kernels.rs"]
+mod kernels;
 
 mod overflow;
 mod ptx_text;
@@ -17,19 +19,14 @@ mod refusals;
 mod row_invariance;
 mod widths;
 
-use qwarp::backend::gpu::kernels::{self, Kernels};
+use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::driver::Target;
 use qwarp::emu::{EmuOptions, Emulator};
 
 /// An emulator of `target` with every check on, and the kernels loaded on it; without embedded kernels one line, which is a
 /// failure where the build was told to have them.
 fn emulator(target: Target) -> Option<(Emulator, Kernels)> {
-    if let Some(missing) = kernels::missing() {
-        assert!(
-            std::env::var_os("REQUIRE_PTX").is_none_or(|value| value != "1"),
-            "{missing}"
-        );
-        eprintln!("skipped: {missing}");
+    if !kernels::have_kernels() {
         return None;
     }
     let emulator = Emulator::new(EmuOptions {

@@ -165,21 +165,3 @@ fn ropes(kernels: &Kernels) {
                     (query and 2 kv heads 8, dim 6)";
     refused(bias.launch(kernels), expected);
 }
-
-#[test]
-fn a_kernel_that_a_target_lacks_is_refused_by_name() {
-    let Some((_, kernels)) = emulator(Target::Sm75) else {
-        return;
-    };
-    let silu = SiluMul::<bf16> {
-        rows: 1,
-        n: 3,
-        gate_up: input(6),
-        out: output(3),
-    };
-    let found = silu.launch(&kernels).unwrap_err().to_string();
-    assert!(
-        found.contains("silu_mul_bf16") && found.contains("sm_75"),
-        "{found}"
-    );
-}

@@ -1,6 +1,6 @@
 //! The token of the largest logit: `cuda/argmax.cu`.
 
-use super::check::{Check, VEC};
+use super::check::{Check, VEC, WARP};
 use crate::backend::gpu::kernels::Kernels;
 use crate::driver::{DriverError, Geometry, In, Launch, Out};
 
@@ -10,7 +10,6 @@ pub const NO_TOKEN: u32 = u32::MAX;
 const THREADS: u32 = 256;
 /// Vectors of logits that a thread takes.
 const VECTORS: u32 = 2;
-const WARP: u32 = 32;
 
 /// `tokens = argmax(logits)` by row, the lowest token on a tie.
 #[derive(Debug, Clone, Copy)]

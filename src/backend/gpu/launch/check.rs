@@ -11,6 +11,8 @@ const MOST_Y: u32 = 65_535;
 
 /// Elements that a thread takes at once (`VEC` of `cuda/common/vec.cuh`).
 pub(super) const VEC: u32 = 4;
+/// Threads of a warp.
+pub(super) const WARP: u32 = 32;
 
 /// Checks for one kernel.
 #[derive(Debug, Clone, Copy)]

@@ -2,11 +2,10 @@
 
 use half::{bf16, f16};
 
-use super::check::{Check, VEC};
+use super::check::{Check, VEC, WARP};
 use crate::backend::gpu::kernels::Kernels;
 use crate::driver::{DeviceType, DriverError, Geometry, In, InOut, Launch, Out};
 
-const WARP: u32 = 32;
 const MOST_THREADS: u32 = 1024;
 
 /// `out = x / sqrt(mean(x^2) + eps) * weight`.
