@@ -1,8 +1,7 @@
 //! Speed of the emulator in lane-instructions a second (criterion's elements), on one host thread: the shipped RMSNorm
 //! kernel and a matrix-vector product, with the checks and without. `cargo bench --bench emu`
 //!
-//! `benches/emu/matrix_vector.ptx` is `matrix_vector.cu` by `nvcc -arch=compute_80 -ptx -O3`, with the ISA version lowered
-//! as the build does.
+//! `benches/emu/matrix_vector.ptx` is `matrix_vector.cu` by `tools/make_emu_cu_cases.py`.
 
 use std::process::ExitCode;
 
