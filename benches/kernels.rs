@@ -1,6 +1,7 @@
 //! Time of the GPU kernels by CUDA events, at decode and prefill sizes of the real models, each launch with the caches
 //! flushed before it. Needs a GPU; elsewhere it says so and ends. `cargo bench --bench kernels`
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -19,23 +20,34 @@ use gpu_cases::{Device, REAL, Work, timed};
 /// More than the L2 cache of any card.
 const FLUSHED_BYTES: usize = 512 << 20;
 
-fn main() {
-    if let Err(error) = run() {
-        println!("kernels: not measured: {error}");
+fn main() -> ExitCode {
+    // Only here a machine may have nothing to measure; whatever fails from then on is a failure.
+    let opened = Cuda::open(0).and_then(|cuda| Ok((Kernels::load(&cuda)?, cuda)));
+    let (kernels, cuda) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            println!("kernels: not measured: {error}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    match run(&cuda, &kernels) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn run() -> Result<(), DriverError> {
-    let cuda = Cuda::open(0)?;
-    let kernels = Kernels::load(&cuda)?;
+fn run(cuda: &Cuda, kernels: &Kernels) -> Result<(), DriverError> {
     let mut criterion = Criterion::default().configure_from_args();
-    let device = Device::new(&cuda, &kernels);
+    let device = Device::new(cuda, kernels);
     let flush = Flush::new(&device, FLUSHED_BYTES)?;
-    let whole = copy(&cuda, &device, FLUSHED_BYTES)?;
+    let whole = copy(cuda, &device, FLUSHED_BYTES)?;
     let size = FLUSHED_BYTES.to_string();
     measure(
         &mut criterion,
-        &cuda,
+        cuda,
         ["copy", "device", &size],
         &whole,
         &flush,
@@ -44,11 +56,11 @@ fn run() -> Result<(), DriverError> {
         if !timed.case.runs_on(cuda.facts().target) {
             continue;
         }
-        let device = Device::new(&cuda, &kernels);
+        let device = Device::new(cuda, kernels);
         let work = timed.case.prepare(&device)?;
         let name = format!("{}_{}", timed.case.op(), timed.case.dtype());
         let names = [&name, timed.model, &timed.rows.to_string()];
-        measure(&mut criterion, &cuda, names, &work, &flush);
+        measure(&mut criterion, cuda, names, &work, &flush);
     }
     criterion.final_summary();
     Ok(())
