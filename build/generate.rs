@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::FIX;
 use super::compile::{Built, Source, TARGETS};
 use super::signature::{Pass, Signature};
 
@@ -20,7 +21,8 @@ pub struct Unit {
 /// The whole file. `missing` is the message of a build without a compiler.
 pub fn file(units: &[Unit], missing: Option<&str>) -> String {
     let mut text = "// Written by build.rs from the kernel files in cuda/.\n\n".to_string();
-    let _ = writeln!(text, "const MISSING: Option<&str> = {missing:?};\n");
+    let _ = writeln!(text, "const MISSING: Option<&str> = {missing:?};");
+    let _ = writeln!(text, "const REMEDY: &str = {FIX:?};\n");
     images(&mut text, units);
     entries(&mut text, units);
     text += "/// One launch stub for each kernel; the arguments are those of its signature.\n";

@@ -6,12 +6,17 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/kernels.rs"]
+mod kernels;
+
 use std::cell::RefCell;
 
 use half::{bf16, f16};
-use qwarp::backend::gpu::kernels::{IMAGES, Kernels, missing};
+use qwarp::backend::gpu::kernels::{ENTRIES, IMAGES, Kernels, missing};
 use qwarp::driver::{DevicePtr, DriverError, Geometry, In, Out, Target};
 use qwarp::emu::{EmuOptions, Emulator};
+
+use kernels::have_kernels;
 
 fn emulator(target: Target) -> Emulator {
     Emulator::new(EmuOptions {
@@ -30,16 +35,15 @@ const ONE_CTA: Geometry = Geometry {
 
 /// Where nothing is embedded, opening a device says what to do. True if there is nothing to load.
 fn refused_for_want_of_kernels() -> bool {
-    let Some(reason) = missing() else {
+    let Some(reason) = missing().filter(|_| !have_kernels()) else {
         return false;
     };
-    let required = std::env::var_os("REQUIRE_PTX").is_some_and(|value| value == "1");
-    assert!(!required, "REQUIRE_PTX=1, but {reason}");
-    println!("skipped: {reason}");
-    let error = Kernels::load(&emulator(Target::Sm80))
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("run tools/get-nvcc"), "{error}");
+    let error = Kernels::load(&emulator(Target::Sm80)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        reason,
+        "on an emulator nothing is said of a GPU"
+    );
     true
 }
 
@@ -71,6 +75,31 @@ fn a_kernel_that_a_target_lacks_is_refused_by_name() {
         assert_eq!(kernel, "silu_mul_bf16");
         assert_eq!(reason, "it does not exist on sm_75, only on sm_80, sm_90");
     }
+}
+
+#[test]
+fn a_cta_beyond_the_launch_bounds_is_refused() {
+    if refused_for_want_of_kernels() {
+        return;
+    }
+    let kernels = Kernels::load(&emulator(Target::Sm80)).unwrap();
+    let facts = ENTRIES.iter().find(|entry| entry.name == "silu_mul_f16");
+    let most = facts.unwrap().launch_bounds.unwrap();
+    let launch = |block: [u32; 3]| {
+        let input = In::<f32>::new(DevicePtr(4096), 64);
+        let out = Out::<f16>::new(DevicePtr(8192), 32);
+        let geometry = Geometry { block, ..ONE_CTA };
+        let launch = kernels.silu_mul_f16(geometry, input, out, 32);
+        launch.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(launch([most / 4, 2, 2]), Ok(()));
+    let expected = format!(
+        "launch of silu_mul_f16: a CTA of {} threads, its launch bounds allow {most}",
+        most + 2
+    );
+    assert_eq!(launch([1, most / 2 + 1, 2]), Err(expected));
+    let error = launch([u32::MAX; 3]).unwrap_err();
+    assert!(error.contains(&u64::MAX.to_string()), "{error}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl<'a> Table<'a> {
             let bytes = work.floor_bytes;
             self.part.count("", Ok(()));
             if self.shown {
-                row(&mut self.part, self.copy, &timed, bytes, cold, warm);
+                row(self.part, self.copy, &timed, bytes, cold, warm);
             }
         }
         Ok(())

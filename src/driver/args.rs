@@ -10,13 +10,10 @@ use half::{bf16, f16};
 use super::DevicePtr;
 
 /// A type that kernels take pointers to.
-pub trait DeviceType: bytemuck::Pod {
-    /// Its name in errors.
-    const NAME: &'static str;
-}
+pub trait DeviceType: bytemuck::Pod {}
 
 macro_rules! device_types {
-    ($($t:ty),*) => { $(impl DeviceType for $t { const NAME: &'static str = stringify!($t); })* };
+    ($($t:ty),*) => { $(impl DeviceType for $t {})* };
 }
 device_types!(f32, f16, bf16, u8, i8, u16, u32, i32, u64);
 

@@ -9,6 +9,12 @@ pub enum DriverError {
         /// What is missing and what to do.
         reason: String,
     },
+    /// This build has no kernels to load.
+    #[error("{reason}")]
+    NoKernels {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The device has no room.
     #[error("out of device memory: {asked} bytes asked for, {free} free")]
     OutOfMemory {

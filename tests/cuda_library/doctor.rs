@@ -16,6 +16,7 @@ pub const TRIALS: &[(&str, fn())] = &[
     ("doctor/no_gpu", no_gpu),
     ("doctor/cards", cards),
     ("doctor/failing_probe", failing_probe),
+    ("doctor/one_silent_card", one_silent_card),
 ];
 
 /// The one line of the report on the GPU, without its label.
@@ -30,9 +31,11 @@ fn gpu_line(report: &str) -> &str {
     line.split_once("  ").unwrap().1.trim_start()
 }
 
-const NOT_FOUND: &str = "no usable GPU: libcuda.so.1 was not found; install the NVIDIA driver, 525 or newer, or run on the CPU";
+const NOT_FOUND: &str = "no usable GPU: libcuda.so.1 was not found or cannot be loaded; install the NVIDIA driver, 525 or newer, \
+                         or run on the CPU";
 
-/// Whether this machine has a driver of its own, which would be found in place of one that is missing.
+/// Whether this machine has a driver of its own, which would be found in place of one that is missing. What is skipped there
+/// runs on the machines without a GPU.
 fn has_driver() -> bool {
     let found = !probe().is_err_and(|error| error.to_string() == NOT_FOUND);
     if found {
@@ -100,8 +103,13 @@ fn no_gpu() {
     assert_eq!(gpu_line(&report), "none: the driver lists no GPU");
     assert!(report.contains("speaks CUDA 12.0"), "{report}");
     let (code, text) = machine.tour();
-    let expected = "error: no usable GPU: GPU 0 was asked for, the driver lists 0\n";
+    let expected = "error: no usable GPU: GPU 0 was asked for, the driver lists none (CUDA_VISIBLE_DEVICES hides others); ask \
+                    for one of these or run on the CPU\n";
     assert_eq!((code, text.as_str()), (1, expected));
+    let machine = Machine::new(Some(library())).with("STUB_GPUS", 1);
+    let (code, text) = machine.myself(&[super::tour::TWO]);
+    let expected = "GPU 1 was asked for, the driver lists only GPU 0 (CUDA_VISIBLE_DEVICES";
+    assert!(code == 1 && text.contains(expected), "{text}");
 }
 
 fn cards() {
@@ -124,15 +132,49 @@ fn cards() {
     }
     let machine = Machine::new(Some(library())).with("STUB_CC", 70);
     let (code, text) = machine.tour();
-    let expected =
-        "error: no usable GPU: Stub GPU 0 has compute capability 7.0, 7.5 or newer is needed\n";
+    let expected = "error: no usable GPU: Stub GPU 0 has compute capability 7.0, 7.5 or newer is needed; ask for another GPU or run on the \
+         CPU\n";
     assert_eq!((code, text.as_str()), (1, expected));
 }
 
 fn failing_probe() {
-    for call in ["cuDriverGetVersion", "cuInit", "cuDeviceGetName"] {
+    let fail = |call: &str| {
         let machine = Machine::new(Some(library())).with("STUB_FAIL", call);
-        let expected = format!("{call} failed: CUDA_ERROR_UNKNOWN (told to fail)");
-        assert_eq!(gpu_line(&machine.doctor()), expected);
-    }
+        gpu_line(&machine.doctor()).to_string()
+    };
+    let said = "failed: CUDA_ERROR_UNKNOWN (told to fail)";
+    let expected = format!("cuDriverGetVersion {said}");
+    assert_eq!(fail("cuDriverGetVersion"), expected);
+    let expected = format!(
+        "no usable GPU: the driver (CUDA 12.0) does not start: cuInit {said}; see whether nvidia-smi works: after an update of \
+         the driver restart the machine, in a container pass the GPU through, or run on the CPU"
+    );
+    assert_eq!(fail("cuInit"), expected);
+    let expected = format!("does not answer: cuDeviceGetName {said}");
+    assert_eq!(fail("cuDeviceGetName"), expected);
+}
+
+/// A card that does not answer is named, and the others are there.
+fn one_silent_card() {
+    let machine = Machine::new(Some(library()))
+        .with("STUB_GPUS", 3)
+        .with("STUB_SILENT", 1);
+    let report = machine.doctor();
+    let expected = "GPU 1         does not answer: cuDeviceTotalMem_v2 failed: CUDA_ERROR_UNKNOWN";
+    assert!(report.contains(expected), "{report}");
+    assert!(
+        report.contains("GPU 0         Stub GPU 0, compute"),
+        "{report}"
+    );
+    assert!(
+        report.contains("GPU 2         Stub GPU 2, compute"),
+        "{report}"
+    );
+    let (code, text) = machine.myself(&[super::tour::TWO]);
+    let expected = "error: no usable GPU: GPU 1 does not answer: cuDeviceTotalMem_v2 failed";
+    assert!(code == 1 && text.starts_with(expected), "{text}");
+    assert!(
+        text.ends_with("ask for another or run on the CPU\n"),
+        "{text}"
+    );
 }

@@ -5,6 +5,7 @@
  * STUB_FAIL_AT   the number of the call that fails, from 1
  * STUB_FAIL      names of calls that fail, with commas
  * STUB_LOST_AFTER how many launches go well; then the context is lost and all its calls fail
+ * STUB_SILENT    the GPU that does not tell its memory; STUB_ABSENT a kernel that no module has
  * STUB_VERSION   what cuDriverGetVersion says; STUB_GPUS how many GPUs; STUB_CC their compute capability times ten
  */
 #include <stdint.h>
@@ -45,17 +46,21 @@ typedef struct Handle {
     int count, time;
     unsigned shared;
     int echoes;
+    /* The context it was made in: it is of use in no other. */
+    const struct Handle *home;
     Echo echo;
 } Handle;
 
 typedef struct {
     char *start;
     size_t bytes;
+    const Handle *home;
 } Allocation;
 
 static Allocation allocations[MOST];
-static int allocated, calls, launches, clock_now, retained;
-static Handle context = {.kind = "context"};
+static int allocated, calls, launches, clock_now;
+/* One a GPU; `count` is how often it is retained. */
+static Handle contexts[8];
 static Handle *current;
 
 static long number(const char *name, long otherwise) {
@@ -108,13 +113,14 @@ static int told(const char *name) {
 #define NEED(handle, name) REFUSE_IF(!is(handle, name), INVALID_HANDLE)
 
 static int is(const Handle *handle, const char *kind) {
-    return handle && handle->alive && !strcmp(handle->kind, kind);
+    return handle && handle->alive && !strcmp(handle->kind, kind) && (!handle->home || handle->home == current);
 }
 
 static Handle *make(const char *kind) {
     Handle *handle = calloc(1, sizeof *handle);
     handle->kind = kind;
     handle->alive = 1;
+    handle->home = current;
     note("new", kind, "");
     return handle;
 }
@@ -127,7 +133,7 @@ static void end(Handle *handle) {
 static Allocation *find(uint64_t at, size_t bytes) {
     for (int i = 0; i < allocated; i++) {
         uint64_t start = (uint64_t)(uintptr_t)allocations[i].start;
-        if (allocations[i].start && at >= start && at + bytes <= start + allocations[i].bytes)
+        if (allocations[i].start && allocations[i].home == current && at >= start && at + bytes <= start + allocations[i].bytes)
             return &allocations[i];
     }
     return NULL;
@@ -180,7 +186,7 @@ int cuDeviceGetName(char *name, int bytes, int device) {
 
 int cuDeviceTotalMem_v2(size_t *bytes, int device) {
     BEGIN;
-    (void)device;
+    REFUSE_IF(device - 40 == number("STUB_SILENT", -1), UNKNOWN);
     *bytes = MEMORY;
     END(OK);
 }
@@ -200,20 +206,19 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 
 int cuDevicePrimaryCtxRetain(Handle **out, int device) {
     BEGIN;
-    (void)device;
-    if (!retained++)
-        context.alive = 1;
+    *out = &contexts[device - 40];
+    (*out)->kind = "context";
+    (*out)->alive = 1;
+    (*out)->count++;
     note("new", "context", "");
-    *out = &context;
     END(OK);
 }
 
 int cuDevicePrimaryCtxRelease_v2(int device) {
     BEGIN;
-    (void)device;
-    REFUSE_IF(!retained, INVALID_CONTEXT);
-    if (!--retained)
-        context.alive = 0;
+    Handle *context = &contexts[device - 40];
+    REFUSE_IF(!context->count, INVALID_CONTEXT);
+    context->alive = --context->count > 0;
     note("end", "context", "");
     END(OK);
 }
@@ -260,7 +265,7 @@ int cuMemAlloc_v2(uint64_t *out, size_t bytes) {
     REFUSE_IF(!bytes || place == MOST, INVALID_VALUE);
     REFUSE_IF(bytes > MEMORY, OUT_OF_MEMORY);
     char *start = aligned_alloc(256, (bytes + 255) / 256 * 256);
-    allocations[place] = (Allocation){start, bytes};
+    allocations[place] = (Allocation){start, bytes, current};
     allocated += place == allocated;
     *out = (uint64_t)(uintptr_t)start;
     note("new", "memory", "");
@@ -325,9 +330,9 @@ int cuModuleUnload(Handle *module) {
 int cuModuleGetFunction(Handle **out, Handle *module, const char *name) {
     BEGIN_HERE;
     NEED(module, "module");
-    REFUSE_IF(!strncmp(name, "absent", 6), NOT_FOUND);
+    REFUSE_IF(!strncmp(name, "absent", 6) || named(getenv("STUB_ABSENT"), name), NOT_FOUND);
     *out = calloc(1, sizeof **out);
-    **out = (Handle){.kind = "function", .alive = 1, .shared = 48 << 10, .echoes = !strcmp(name, "echo")};
+    **out = (Handle){.kind = "function", .alive = 1, .home = current, .shared = 48 << 10, .echoes = !strcmp(name, "echo")};
     END(OK);
 }
 
@@ -443,7 +448,7 @@ int cuGraphAddKernelNode_v2(Handle **out, Handle *graph, Handle **after, size_t 
     REFUSE_IF(node->extra || node->kernel || node->context || node->shared > node->function->shared || graph->count == 16, INVALID_VALUE);
     REFUSE_IF(count != expected || (count && after[0] != graph->nodes[graph->count - 1]), INVALID_VALUE);
     Handle *made = calloc(1, sizeof *made);
-    *made = (Handle){.kind = "node", .alive = 1, .echoes = node->function->echoes, .echo = {.shared = node->shared}};
+    *made = (Handle){.kind = "node", .alive = 1, .home = current, .echoes = node->function->echoes, .echo = {.shared = node->shared}};
     memcpy(made->echo.grid, node->grid, sizeof node->grid);
     memcpy(made->echo.block, node->block, sizeof node->block);
     if (made->echoes)

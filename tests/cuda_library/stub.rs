@@ -73,7 +73,7 @@ impl Machine {
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.path().join("log")
+        self.path("log")
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Output {
@@ -95,10 +95,20 @@ impl Machine {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The exit code of the tour and what it printed; it must not panic.
     pub fn tour(&self) -> (i32, String) {
+        self.myself(&[super::tour::ARGUMENT])
+    }
+
+    /// The same of this program with `arguments`.
+    pub fn myself(&self, arguments: &[&str]) -> (i32, String) {
         let program = std::env::current_exe().unwrap();
-        let output = self.run(program.to_str().unwrap(), &[super::tour::ARGUMENT]);
+        let output = self.run(program.to_str().unwrap(), arguments);
         let text = String::from_utf8(output.stdout).unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!said.contains("panicked"), "{said}");

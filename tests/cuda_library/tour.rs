@@ -22,8 +22,11 @@ const PTX: Image<'static> = Image {
     cubin: None,
 };
 
+/// What makes it be the tour of two GPUs.
+pub const TWO: &str = "--tour-of-two";
+
 /// Runs it; the error, if one came, is the last line.
-pub fn run() -> ExitCode {
+pub fn run(tour: fn() -> Result<()>) -> ExitCode {
     match tour() {
         Ok(()) => {
             println!("complete");
@@ -36,7 +39,28 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn tour() -> Result<()> {
+/// Two GPUs on one thread, their calls in turn; the first outlives the second.
+pub fn two() -> Result<()> {
+    let gpus = [Cuda::open(0)?, Cuda::open(1)?];
+    let made: Result<Vec<_>> = gpus
+        .iter()
+        .map(|cuda| Ok((memory(cuda)?, module(cuda)?)))
+        .collect();
+    let made = made?;
+    for (cuda, (out, echo)) in gpus.iter().zip(&made) {
+        launches(cuda, *echo, *out)?;
+        times(cuda, *echo, *out)?;
+        sequences(cuda, *echo, *out)?;
+    }
+    let [first, second] = gpus;
+    drop(second);
+    let (out, echo) = made[0];
+    launches(&first, echo, out)?;
+    first.free(out)
+}
+
+/// One GPU: everything once.
+pub fn tour() -> Result<()> {
     let cuda = Cuda::open(0)?;
     let facts = cuda.facts();
     println!("{} {} {}", facts.name, facts.target, facts.multiprocessors);
@@ -102,8 +126,12 @@ fn echo(function: FunctionId, out: DevicePtr, slot: u32) -> (Launch, [u32; WORDS
     args.scalar(slot);
     args.scalar(tag);
     args.scalar(half);
-    // The third takes more shared memory than a CTA gets without asking.
-    let shared_bytes = if slot == 2 { 100 << 10 } else { 16 * slot };
+    // Two take more shared memory than a CTA gets without asking.
+    let shared_bytes = match slot {
+        2 => 100 << 10,
+        3 => 64 << 10,
+        _ => 16 * slot,
+    };
     let geometry = Geometry {
         grid: [n + 1, n + 2, n + 3],
         block: [n + 4, n + 5, n + 6],
@@ -150,7 +178,8 @@ fn times(cuda: &Cuda, function: FunctionId, out: DevicePtr) -> Result<()> {
 
 /// Two sequences, one of them replayed over its cleared output.
 fn sequences(cuda: &Cuda, function: FunctionId, out: DevicePtr) -> Result<()> {
-    let chain: Vec<_> = [3, 0, 2].map(|slot| echo(function, out, slot).0).into();
+    // The one that takes most comes before one that takes less.
+    let chain: Vec<_> = [2, 0, 3].map(|slot| echo(function, out, slot).0).into();
     let three = cuda.sequence(&chain)?;
     let one = cuda.sequence(&chain[..1])?;
     // What was given is no longer looked at.

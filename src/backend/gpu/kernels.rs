@@ -61,6 +61,11 @@ pub fn missing() -> Option<&'static str> {
     MISSING
 }
 
+/// The one command that gets what a build lacks.
+pub fn remedy() -> &'static str {
+    REMEDY
+}
+
 /// All kernels of a device's target, loaded.
 ///
 /// A launch takes what the kernel's signature says:
@@ -93,6 +98,16 @@ pub fn missing() -> Option<&'static str> {
 /// }
 /// ```
 ///
+/// which the kernel for that type takes:
+///
+/// ```
+/// # use half::bf16;
+/// # use qwarp::{backend::gpu::kernels::Kernels, driver::{DriverError, Geometry, In, Launch, Out}};
+/// fn silu(k: &Kernels, g: Geometry, x: In<f32>, out: Out<bf16>, n: u32) -> Result<Launch, DriverError> {
+///     k.silu_mul_bf16(g, x, out, n)
+/// }
+/// ```
+///
 /// Nor a scalar of another width:
 ///
 /// ```compile_fail,E0308
@@ -119,7 +134,8 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Loads every image of the device's target.
+    /// Loads every image of the device's target. Refuses where this build has none, and an image without a kernel that it
+    /// was built with.
     pub fn load(driver: &dyn Driver) -> Result<Kernels, DriverError> {
         Self::load_with(driver, &|_| None)
     }
@@ -130,7 +146,7 @@ impl Kernels {
         replace: &dyn Fn(&Image<'static>) -> Option<String>,
     ) -> Result<Kernels, DriverError> {
         if let Some(reason) = missing() {
-            return Err(DriverError::Unavailable {
+            return Err(DriverError::NoKernels {
                 reason: reason.to_string(),
             });
         }
@@ -147,8 +163,15 @@ impl Kernels {
                 None => driver.load_module(image)?,
             };
             for (function, entry) in functions.iter_mut().zip(ENTRIES) {
-                if entry.file == image.name {
-                    *function = driver.function(module, entry.name)?;
+                if entry.file != image.name {
+                    continue;
+                }
+                *function = driver.function(module, entry.name)?;
+                if function.is_none() && replaced.is_none() && entry.exists_on(target) {
+                    return Err(DriverError::Module {
+                        module: image.name.to_string(),
+                        reason: format!("there is no kernel {} in it; build again", entry.name),
+                    });
                 }
             }
         }
@@ -168,18 +191,29 @@ impl Kernels {
 
     /// A launch of kernel `entry` of [`ENTRIES`].
     fn ready(&self, entry: usize, geometry: Geometry, args: Args) -> Result<Launch, DriverError> {
-        let Some(function) = self.functions[entry] else {
-            let facts = &ENTRIES[entry];
-            let on: Vec<String> = facts.built.iter().map(|(t, _)| t.to_string()).collect();
-            return Err(DriverError::Launch {
-                kernel: facts.name.to_string(),
-                reason: format!(
-                    "it does not exist on {}, only on {}",
-                    self.target,
-                    on.join(", ")
-                ),
-            });
+        let facts = &ENTRIES[entry];
+        let refuse = |reason| DriverError::Launch {
+            kernel: facts.name.to_string(),
+            reason,
         };
+        let Some(function) = self.functions[entry] else {
+            let on: Vec<String> = facts.built.iter().map(|(t, _)| t.to_string()).collect();
+            let (target, on) = (self.target, on.join(", "));
+            return Err(refuse(format!(
+                "it does not exist on {target}, only on {on}"
+            )));
+        };
+        // Hardware says only that some resource does not suffice.
+        let threads = geometry.block.iter().map(|n| u64::from(*n));
+        let threads = threads.fold(1, u64::saturating_mul);
+        if let Some(most) = facts
+            .launch_bounds
+            .filter(|most| threads > u64::from(*most))
+        {
+            return Err(refuse(format!(
+                "a CTA of {threads} threads, its launch bounds allow {most}"
+            )));
+        }
         Ok(Launch {
             function,
             geometry,

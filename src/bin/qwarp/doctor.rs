@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use qwarp::Result;
 use qwarp::backend::cpu::simd::Path;
-use qwarp::backend::gpu::kernels::{ENTRIES, IMAGES, missing};
-use qwarp::driver::cuda::{Gpu, MIN_DRIVER, probe};
+use qwarp::backend::gpu::kernels::{ENTRIES, IMAGES, missing, remedy};
+use qwarp::driver::cuda::{Gpu, MIN_DRIVER, Probe, probe};
 use qwarp::driver::{Image, Target};
 use serde_json::{Value, json};
 
@@ -50,8 +50,8 @@ struct Report {
     simd: Vec<&'static str>,
     /// By target, what its images state.
     embedded: Vec<Embedded>,
-    /// CUDA version of the driver and its GPUs, or why there is none.
-    gpus: std::result::Result<(i32, Vec<Gpu>), String>,
+    /// What the driver says, or why there is none.
+    gpus: std::result::Result<Probe, String>,
 }
 
 /// The images of one target.
@@ -82,8 +82,10 @@ impl Embedded {
     }
 
     fn isa(&self) -> String {
-        let (major, minor) = self.ptx_isa.unwrap_or_default();
-        format!("{major}.{minor}")
+        match self.ptx_isa {
+            Some((major, minor)) => format!("{major}.{minor}"),
+            None => "of unknown version".to_string(),
+        }
     }
 }
 
@@ -94,7 +96,7 @@ impl Report {
             memory: machine::memory(),
             simd: Path::available().into_iter().map(Path::name).collect(),
             embedded: Target::ALL.into_iter().filter_map(Embedded::of).collect(),
-            gpus: gpus.map(|found| (found.cuda_version, found.gpus)),
+            gpus,
         }
     }
 
@@ -135,14 +137,21 @@ impl Report {
             format!("NVIDIA driver {MIN_DRIVER} or newer"),
         );
         match &self.gpus {
-            Ok((version, gpus)) => {
+            Ok(found) => {
+                let version = found.cuda_version;
                 let (major, minor) = (version / 1000, version % 1000 / 10);
                 line("driver", format!("speaks CUDA {major}.{minor}"));
-                if gpus.is_empty() {
+                if found.gpus.is_empty() && found.silent.is_empty() {
                     line("GPU", "none: the driver lists no GPU".to_string());
                 }
-                for gpu in gpus {
+                for gpu in &found.gpus {
                     line(&format!("GPU {}", gpu.ordinal), self.gpu_text(gpu));
+                }
+                for (ordinal, said) in &found.silent {
+                    line(
+                        &format!("GPU {ordinal}"),
+                        format!("does not answer: {said}"),
+                    );
                 }
             }
             Err(reason) => line("GPU", reason.clone()),
@@ -157,7 +166,7 @@ impl Report {
         let targets = self.embedded.iter().map(|embedded| {
             let cubin = match embedded.cubin_abi {
                 Some(abi) => format!("cubins of ELF ABI {abi}"),
-                None => "no cubins: run tools/get-nvcc and build again".to_string(),
+                None => format!("no cubins: {}", remedy()),
             };
             let (target, kernels) = (embedded.target, embedded.kernels);
             format!("{target}: {kernels} (PTX {}, {cubin})", embedded.isa())
@@ -228,8 +237,8 @@ impl Report {
 
     fn driver_json(&self) -> Value {
         match &self.gpus {
-            Ok((version, gpus)) => {
-                let gpus = gpus.iter().map(|gpu| {
+            Ok(found) => {
+                let gpus = found.gpus.iter().map(|gpu| {
                     let (major, minor) = gpu.compute_capability;
                     let mut value = self.image_json(major, minor);
                     value["ordinal"] = json!(gpu.ordinal);
@@ -237,7 +246,14 @@ impl Report {
                     value["memory_bytes"] = json!(gpu.memory_bytes);
                     value
                 });
-                json!({"cuda_version": version, "gpus": gpus.collect::<Vec<_>>()})
+                let silent = found.silent.iter();
+                let silent =
+                    silent.map(|(ordinal, said)| json!({"ordinal": ordinal, "error": said}));
+                json!({
+                    "cuda_version": found.cuda_version,
+                    "gpus": gpus.collect::<Vec<_>>(),
+                    "silent": silent.collect::<Vec<_>>(),
+                })
             }
             Err(reason) => json!({"unavailable": reason, "gpus": []}),
         }

@@ -20,36 +20,31 @@ use call::check;
 use sequence::{Sequence, params};
 use state::{Handles, load};
 
-/// Shared memory that a CTA gets without asking.
-const STATIC_SHARED_LIMIT: u32 = 48 << 10;
-
-/// One GPU, its primary context and one stream.
+/// One GPU, its primary context and one stream. Several may be used in turn on one thread: each call makes its own context
+/// current.
 #[derive(Debug)]
 pub struct Cuda {
     facts: DeviceFacts,
     device: sys::CUdevice,
+    context: sys::CUcontext,
     stream: sys::CUstream,
     handles: RefCell<Handles>,
 }
 
 impl Cuda {
     /// Opens GPU `ordinal`. Refuses, with the way out, where there is no driver, one that is too old, no such GPU, or
-    /// one older than our oldest target.
+    /// one older than our oldest target. Whether this build has kernels is not asked here: loading them does.
     pub fn open(ordinal: u32) -> Result<Cuda> {
         use sys::CUdevice_attribute::{
             CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN as MAX_SHARED,
             CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as MULTIPROCESSORS,
         };
-        let probe = probe()?;
-        let count = probe.gpus.len();
-        let gpu = probe.gpus.into_iter().find(|gpu| gpu.ordinal == ordinal);
-        let gpu = gpu.ok_or_else(|| DriverError::Unavailable {
-            reason: format!("GPU {ordinal} was asked for, the driver lists {count}"),
-        })?;
+        let gpu = probe()?.take(ordinal)?;
         let (major, minor) = gpu.compute_capability;
         let target = gpu.target.ok_or_else(|| DriverError::Unavailable {
             reason: format!(
-                "{} has compute capability {major}.{minor}, 7.5 or newer is needed",
+                "{} has compute capability {major}.{minor}, 7.5 or newer is needed; ask for another GPU or run on the \
+                 CPU",
                 gpu.name
             ),
         })?;
@@ -70,17 +65,25 @@ impl Cuda {
         let mut cuda = Cuda {
             facts,
             device,
+            context,
             stream: std::ptr::null_mut(),
             handles: RefCell::new(Handles::default()),
         };
-        // SAFETY: the context is retained.
-        check("cuCtxSetCurrent", unsafe { sys::cuCtxSetCurrent(context) })?;
+        cuda.here()?;
         let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as u32;
         // SAFETY: the pointer is valid for one handle; destroyed in `drop`.
         check("cuStreamCreate", unsafe {
             sys::cuStreamCreate(&mut cuda.stream, flags)
         })?;
         Ok(cuda)
+    }
+
+    /// Makes the context current: another GPU of the same thread may have been used since the last call.
+    fn here(&self) -> Result<()> {
+        // SAFETY: the context is retained until `drop`.
+        check("cuCtxSetCurrent", unsafe {
+            sys::cuCtxSetCurrent(self.context)
+        })
     }
 
     fn free_bytes(&self) -> u64 {
@@ -98,6 +101,7 @@ impl Driver for Cuda {
     }
 
     fn alloc(&self, bytes: usize) -> Result<DevicePtr> {
+        self.here()?;
         let mut ptr = 0;
         // SAFETY: the pointer is valid for one address; CUDA refuses a size of 0.
         let result = unsafe { sys::cuMemAlloc_v2(&mut ptr, bytes.max(1)) };
@@ -113,12 +117,15 @@ impl Driver for Cuda {
     }
 
     fn free(&self, ptr: DevicePtr) -> Result<()> {
-        self.handles.borrow_mut().take_memory(ptr.0)?;
+        self.handles.borrow().memory(ptr.0)?;
+        self.here()?;
+        self.handles.borrow_mut().forget_memory(ptr.0);
         // SAFETY: the allocation is ours and given back once.
         check("cuMemFree_v2", unsafe { sys::cuMemFree_v2(ptr.0) })
     }
 
     fn copy_in(&self, to: DevicePtr, bytes: &[u8]) -> Result<()> {
+        self.here()?;
         // SAFETY: the slice is valid for its length, and pageable memory has been read when the call returns.
         check("cuMemcpyHtoDAsync_v2", unsafe {
             sys::cuMemcpyHtoDAsync_v2(to.0, bytes.as_ptr().cast(), bytes.len(), self.stream)
@@ -126,6 +133,7 @@ impl Driver for Cuda {
     }
 
     fn copy_out(&self, from: DevicePtr, bytes: &mut [u8]) -> Result<()> {
+        self.here()?;
         // SAFETY: the slice is valid for its length and borrowed until the stream has been waited for below.
         let queued = unsafe {
             sys::cuMemcpyDtoHAsync_v2(bytes.as_mut_ptr().cast(), from.0, bytes.len(), self.stream)
@@ -139,6 +147,7 @@ impl Driver for Cuda {
         if len == 0 {
             return Ok(());
         }
+        self.here()?;
         // SAFETY: writes device memory only.
         check("cuMemsetD8Async", unsafe {
             sys::cuMemsetD8Async(to.0, byte, len, self.stream)
@@ -146,17 +155,15 @@ impl Driver for Cuda {
     }
 
     fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
+        self.here()?;
         let (major, minor) = self.facts.compute_capability;
         let module = load(image, image.target.cubin_runs_on(major, minor))?;
         Ok(self.handles.borrow_mut().add_module(module))
     }
 
     fn function(&self, module: ModuleId, name: &str) -> Result<Option<FunctionId>> {
-        let unknown = || DriverError::Unknown {
-            what: "module",
-            value: u64::from(module.0),
-        };
-        let handle = self.handles.borrow().module(module).ok_or_else(unknown)?;
+        let handle = self.handles.borrow().module(module)?;
+        self.here()?;
         let c_name = CString::new(name).map_err(|_| DriverError::Launch {
             kernel: name.to_string(),
             reason: "a kernel's name holds no zero byte".into(),
@@ -172,7 +179,10 @@ impl Driver for Cuda {
     }
 
     fn launch(&self, launch: &Launch) -> Result<()> {
-        let function = self.handles.borrow().prepared(launch)?;
+        let handles = self.handles.borrow();
+        let function = handles.function(launch.function)?;
+        self.here()?;
+        let function = function.prepared(launch.geometry.shared_bytes)?;
         let mut pointers = params(launch);
         let [grid, block] = [launch.geometry.grid, launch.geometry.block];
         // SAFETY: the parameters match the kernel's list: the generated stubs are checked against it when they are
@@ -195,6 +205,7 @@ impl Driver for Cuda {
     }
 
     fn synchronize(&self) -> Result<()> {
+        self.here()?;
         // SAFETY: the stream is alive.
         check("cuStreamSynchronize", unsafe {
             sys::cuStreamSynchronize(self.stream)
@@ -202,6 +213,7 @@ impl Driver for Cuda {
     }
 
     fn event(&self) -> Result<EventId> {
+        self.here()?;
         let mut event = std::ptr::null_mut();
         // SAFETY: the pointer is valid for one handle; destroyed with the tables.
         check("cuEventCreate", unsafe {
@@ -212,6 +224,7 @@ impl Driver for Cuda {
 
     fn record(&self, event: EventId) -> Result<()> {
         let event = self.handles.borrow().event(event)?;
+        self.here()?;
         // SAFETY: both handles are alive.
         check("cuEventRecord", unsafe {
             sys::cuEventRecord(event, self.stream)
@@ -223,6 +236,7 @@ impl Driver for Cuda {
             let handles = self.handles.borrow();
             [handles.event(start)?, handles.event(end)?]
         };
+        self.here()?;
         for event in [start, end] {
             // SAFETY: the event is alive.
             check("cuEventSynchronize", unsafe {
@@ -240,23 +254,31 @@ impl Driver for Cuda {
     fn sequence(&self, launches: &[Launch]) -> Result<SequenceId> {
         let nodes = {
             let handles = self.handles.borrow();
-            let node = |launch| Ok((handles.prepared(launch)?, launch));
-            launches.iter().map(node).collect::<Result<Vec<_>>>()?
+            let function = |launch: &Launch| handles.function(launch.function);
+            let functions = launches.iter().map(function).collect::<Result<Vec<_>>>()?;
+            self.here()?;
+            let mut nodes = Vec::with_capacity(launches.len());
+            for (function, launch) in functions.into_iter().zip(launches) {
+                nodes.push((function.prepared(launch.geometry.shared_bytes)?, launch));
+            }
+            nodes
         };
         let sequence = Sequence::new(&nodes)?;
         Ok(self.handles.borrow_mut().add_sequence(sequence))
     }
 
     fn replay(&self, sequence: SequenceId) -> Result<()> {
-        self.handles
-            .borrow()
-            .sequence(sequence)?
-            .launch(self.stream)
+        let handles = self.handles.borrow();
+        let sequence = handles.sequence(sequence)?;
+        self.here()?;
+        sequence.launch(self.stream)
     }
 }
 
 impl Drop for Cuda {
     fn drop(&mut self) {
+        // Where this fails, so does everything below, and nothing is left to do.
+        let _ = self.here();
         if !self.stream.is_null() {
             // What still runs uses the modules and memory that go next. After a fault this fails, and nothing runs.
             let _ = self.synchronize();

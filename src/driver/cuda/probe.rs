@@ -69,15 +69,6 @@ pub struct Gpu {
     pub target: Option<Target>,
 }
 
-impl Gpu {
-    /// Whether an embedded cubin runs on it; otherwise PTX is compiled once at load.
-    pub fn has_cubin(&self) -> bool {
-        let (major, minor) = self.compute_capability;
-        self.target
-            .is_some_and(|target| target.cubin_runs_on(major, minor))
-    }
-}
-
 /// What the driver says of itself and its GPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
@@ -85,6 +76,32 @@ pub struct Probe {
     pub cuda_version: i32,
     /// Its GPUs.
     pub gpus: Vec<Gpu>,
+    /// Those that did not answer, by number, with what the driver said: the others are of use all the same.
+    pub silent: Vec<(u32, String)>,
+}
+
+impl Probe {
+    /// A GPU by number, or why it cannot be had and what can.
+    pub(super) fn take(self, ordinal: u32) -> Result<Gpu> {
+        let count = self.gpus.len() + self.silent.len();
+        if let Some((_, said)) = self.silent.iter().find(|(silent, _)| *silent == ordinal) {
+            return Err(unavailable(format!(
+                "GPU {ordinal} does not answer: {said}; ask for another or run on the CPU"
+            )));
+        }
+        let listed = match count {
+            0 => "none".to_string(),
+            1 => "only GPU 0".to_string(),
+            _ => format!("GPU 0 to {}", count - 1),
+        };
+        let found = self.gpus.into_iter().find(|gpu| gpu.ordinal == ordinal);
+        found.ok_or_else(|| {
+            unavailable(format!(
+                "GPU {ordinal} was asked for, the driver lists {listed} (CUDA_VISIBLE_DEVICES hides others); ask for one of \
+                 these or run on the CPU"
+            ))
+        })
+    }
 }
 
 fn unavailable(reason: String) -> DriverError {
@@ -96,7 +113,7 @@ fn library() -> Result<i32> {
     // SAFETY: opens a shared library by its well-known name; its initialisers are the CUDA driver's own.
     if !unsafe { sys::is_culib_present() } {
         let reason = format!(
-            "libcuda.so.1 was not found; install the NVIDIA driver, {MIN_DRIVER} or newer, or run on the CPU"
+            "libcuda.so.1 was not found or cannot be loaded; install the NVIDIA driver, {MIN_DRIVER} or newer, or run on the CPU"
         );
         return Err(unavailable(reason));
     }
@@ -133,19 +150,36 @@ pub fn probe() -> Result<Probe> {
     // SAFETY: the library was checked; flags must be 0.
     let initialised = unsafe { sys::cuInit(0) };
     if initialised == sys::CUresult::CUDA_ERROR_NO_DEVICE {
-        let gpus = Vec::new();
-        return Ok(Probe { cuda_version, gpus });
+        return Ok(Probe {
+            cuda_version,
+            gpus: Vec::new(),
+            silent: Vec::new(),
+        });
     }
-    check("cuInit", initialised)?;
+    check("cuInit", initialised).map_err(|error| {
+        let (major, minor) = (cuda_version / 1000, cuda_version % 1000 / 10);
+        unavailable(format!(
+            "the driver (CUDA {major}.{minor}) does not start: {error}; see whether nvidia-smi works: after an update of the \
+             driver restart the machine, in a container pass the GPU through, or run on the CPU"
+        ))
+    })?;
     let mut count = 0;
     // SAFETY: the pointer is valid for one i32.
     check("cuDeviceGetCount", unsafe {
         sys::cuDeviceGetCount(&mut count)
     })?;
-    let gpus = (0..count.unsigned_abs())
-        .map(gpu)
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Probe { cuda_version, gpus })
+    let mut probe = Probe {
+        cuda_version,
+        gpus: Vec::new(),
+        silent: Vec::new(),
+    };
+    for ordinal in 0..count.unsigned_abs() {
+        match gpu(ordinal) {
+            Ok(gpu) => probe.gpus.push(gpu),
+            Err(error) => probe.silent.push((ordinal, error.to_string())),
+        }
+    }
+    Ok(probe)
 }
 
 /// The device handle of GPU `ordinal`.

@@ -1,26 +1,48 @@
 //! What a context holds: memory, and modules, functions, events and sequences by number; how an image becomes a module.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::{CString, c_void};
 
 use cudarc::driver::sys;
 
-use super::STATIC_SHARED_LIMIT;
 use super::call::check;
 use super::sequence::Sequence;
-use crate::driver::{
-    DriverError, EventId, FunctionId, Image, Launch, ModuleId, Result, SequenceId,
-};
+use crate::driver::{DriverError, EventId, FunctionId, Image, ModuleId, Result, SequenceId};
 
 /// Bytes of the PTX compiler's complaints that are kept.
 const LOG_BYTES: usize = 8 << 10;
+
+/// A kernel, and the dynamic shared memory that its launches have been promised.
+#[derive(Debug)]
+pub(super) struct Function {
+    handle: sys::CUfunction,
+    promised: Cell<u32>,
+}
+
+impl Function {
+    /// Its handle, ready for a launch with so much dynamic shared memory. That is only ever raised: a launch of the same
+    /// sequence, or one made before, keeps what it was promised. It is asked for from the first byte on, since what a CTA
+    /// has without asking depends on the kernel's static shared memory.
+    pub(super) fn prepared(&self, shared_bytes: u32) -> Result<sys::CUfunction> {
+        use sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as SHARED;
+        if shared_bytes > self.promised.get() {
+            // SAFETY: the function belongs to a loaded module; a size the device has not is an error code.
+            check("cuFuncSetAttribute", unsafe {
+                sys::cuFuncSetAttribute(self.handle, SHARED, shared_bytes as i32)
+            })?;
+            self.promised.set(shared_bytes);
+        }
+        Ok(self.handle)
+    }
+}
 
 /// Handles by number.
 #[derive(Debug, Default)]
 pub(super) struct Handles {
     memory: BTreeSet<u64>,
     modules: Vec<sys::CUmodule>,
-    functions: Vec<sys::CUfunction>,
+    functions: Vec<Function>,
     events: Vec<sys::CUevent>,
     sequences: Vec<Sequence>,
 }
@@ -37,13 +59,18 @@ impl Handles {
         self.memory.insert(address);
     }
 
-    /// The allocation at an address is about to be given back.
-    pub(super) fn take_memory(&mut self, address: u64) -> Result<()> {
-        let ours = self.memory.remove(&address);
+    /// Refuses an address that is not the start of an allocation.
+    pub(super) fn memory(&self, address: u64) -> Result<()> {
+        let ours = self.memory.contains(&address);
         ours.then_some(()).ok_or(DriverError::Unknown {
             what: "address",
             value: address,
         })
+    }
+
+    /// The allocation at an address is about to be given back.
+    pub(super) fn forget_memory(&mut self, address: u64) {
+        self.memory.remove(&address);
     }
 
     pub(super) fn add_module(&mut self, module: sys::CUmodule) -> ModuleId {
@@ -51,12 +78,16 @@ impl Handles {
         ModuleId(self.modules.len() as u32 - 1)
     }
 
-    pub(super) fn module(&self, id: ModuleId) -> Option<sys::CUmodule> {
-        self.modules.get(id.0 as usize).copied()
+    pub(super) fn module(&self, id: ModuleId) -> Result<sys::CUmodule> {
+        let module = self.modules.get(id.0 as usize).copied();
+        module.ok_or_else(|| unknown("module", id.0))
     }
 
     pub(super) fn add_function(&mut self, function: sys::CUfunction) -> FunctionId {
-        self.functions.push(function);
+        self.functions.push(Function {
+            handle: function,
+            promised: Cell::new(0),
+        });
         FunctionId(self.functions.len() as u32 - 1)
     }
 
@@ -80,20 +111,9 @@ impl Handles {
         sequence.ok_or_else(|| unknown("sequence", id.0))
     }
 
-    /// The function of a launch, ready for its dynamic shared memory.
-    pub(super) fn prepared(&self, launch: &Launch) -> Result<sys::CUfunction> {
-        use sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as SHARED;
-        let id = launch.function;
-        let function = self.functions.get(id.0 as usize).copied();
-        let function = function.ok_or_else(|| unknown("function", id.0))?;
-        let bytes = launch.geometry.shared_bytes;
-        if bytes > STATIC_SHARED_LIMIT {
-            // SAFETY: the function belongs to a loaded module; a size the device has not is an error code.
-            check("cuFuncSetAttribute", unsafe {
-                sys::cuFuncSetAttribute(function, SHARED, bytes as i32)
-            })?;
-        }
-        Ok(function)
+    pub(super) fn function(&self, id: FunctionId) -> Result<&Function> {
+        let function = self.functions.get(id.0 as usize);
+        function.ok_or_else(|| unknown("function", id.0))
     }
 
     /// Gives everything back.

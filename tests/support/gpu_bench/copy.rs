@@ -2,7 +2,7 @@
 
 use qwarp::driver::{Args, Driver, DriverError, Geometry, Image, In, Launch, Out, Result, Target};
 
-use crate::gpu_cases::{Device, Work};
+use super::super::gpu_cases::{Device, Work};
 
 const THREADS: u32 = 256;
 /// Bytes that a thread copies.

@@ -2,7 +2,7 @@
 
 use qwarp::driver::{DevicePtr, Driver, Result};
 
-use crate::gpu_cases::{Device, Work};
+use super::super::gpu_cases::{Device, Work};
 
 /// Launches in a row whose time is taken together when warm: a single one is shorter than an event can tell.
 const IN_A_ROW: usize = 20;

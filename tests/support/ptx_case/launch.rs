@@ -1,7 +1,7 @@
 //! Runs a case on a driver.
 
 use qwarp::driver::{
-    Access, Args, DevicePtr, Driver, DriverError, Geometry, Image, Launch, Result, View,
+    Access, Args, DevicePtr, Driver, DriverError, FunctionId, Geometry, Image, Launch, Result, View,
 };
 
 use super::{PtxCase, Role, Slot};
@@ -35,7 +35,22 @@ impl PtxCase {
             module: self.name.clone(),
             reason: "no kernel named test".into(),
         })?;
-        let (pointers, allocations) = self.allocate(driver)?;
+        let mut allocations = Vec::new();
+        let done = self.launched(driver, function, &mut allocations);
+        // After a fault this fails too, and that is not the news.
+        let freed = allocations.into_iter().map(|ptr| driver.free(ptr));
+        let freed = freed.fold(Ok(()), Result::and);
+        done.and_then(|outputs| freed.map(|()| outputs))
+    }
+
+    /// The outputs of one launch; what was allocated is in `allocations`, however it ends.
+    fn launched(
+        &self,
+        driver: &dyn Driver,
+        function: FunctionId,
+        allocations: &mut Vec<DevicePtr>,
+    ) -> Result<Vec<Output>> {
+        let pointers = self.allocate(driver, allocations)?;
         let launch = Launch {
             function,
             geometry: Geometry {
@@ -45,19 +60,17 @@ impl PtxCase {
             },
             args: self.args(&pointers),
         };
-        let done = driver
-            .launch(&launch)
-            .and_then(|()| driver.synchronize())
-            .and_then(|()| self.read(driver, &pointers));
-        for allocation in allocations {
-            driver.free(allocation)?;
-        }
-        done
+        driver.launch(&launch)?;
+        driver.synchronize()?;
+        self.read(driver, &pointers)
     }
 
-    /// Memory with its values: an address a slot (0 for a scalar), and what is to be given back.
-    fn allocate(&self, driver: &dyn Driver) -> Result<(Vec<DevicePtr>, Vec<DevicePtr>)> {
-        let mut allocations = Vec::new();
+    /// Memory with its values: an address a slot (0 for a scalar). What is to be given back comes into `allocations`.
+    fn allocate(
+        &self,
+        driver: &dyn Driver,
+        allocations: &mut Vec<DevicePtr>,
+    ) -> Result<Vec<DevicePtr>> {
         let mut pointers = Vec::new();
         let mut at = 0;
         if self.slab {
@@ -88,7 +101,7 @@ impl PtxCase {
                 allocations.retain(|other| *other != ptr);
             }
         }
-        Ok((pointers, allocations))
+        Ok(pointers)
     }
 
     fn args(&self, pointers: &[DevicePtr]) -> Args {
