@@ -12,7 +12,7 @@ pub trait Kind {
     fn run(inst: &Inst, lists: &[Slot], state: &mut LaneState<'_>);
 }
 
-/// A compiled [`Kind::run`].
+/// The code of a kind, compiled: runs an instruction on the lanes of the mask; the slots are the lists of its program.
 pub type LaneCode = fn(&Inst, &[Slot], &mut LaneState<'_>);
 
 /// The lane arithmetic of this machine.
