@@ -8,12 +8,10 @@
 // arithmetic three quarters of an A100's f32 rate at its full bandwidth, half of an H200's or less on the others. Not yet
 // measured on a card.
 
-#include "common/exp.cuh"
+#include "common/silu.cuh"
 #include "common/vec.cuh"
 
 namespace {
-
-__device__ float silu(float x) { return x / (1.0f + qwarp::exp_exact(0.0f - x)); }
 
 template <typename T>
 __device__ void silu_mul(const float* gate_up, T* out, uint32_t n) {
@@ -22,7 +20,8 @@ __device__ void silu_mul(const float* gate_up, T* out, uint32_t n) {
   if (i >= n) return;
   const float* gates = gate_up + row * 2 * n;
   const float4 gate = qwarp::load4(gates, i, n), up = qwarp::load4(gates + n, i, n);
-  const float4 product = {silu(gate.x) * up.x, silu(gate.y) * up.y, silu(gate.z) * up.z, silu(gate.w) * up.w};
+  const float4 product = {qwarp::silu(gate.x) * up.x, qwarp::silu(gate.y) * up.y, qwarp::silu(gate.z) * up.z,
+                          qwarp::silu(gate.w) * up.w};
   qwarp::store4(out + row * n, i, n, product);
 }
 

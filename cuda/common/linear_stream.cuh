@@ -1,0 +1,149 @@
+// The matrix product of few tokens, bound by the weights' bytes: each is read once, from memory straight into registers.
+//
+// A CTA has one row tile and up to 8 NT tokens. Warp w takes chunks w, w + warps, ... of k: it streams their fragments with
+// 16-byte loads, DEPTH of them always under way, while the tokens' elements pass through a ring of its own in shared memory
+// (SLOTS pieces of PIECE elements a token, rows 16 bytes longer than they need: 8 rows of a matrix touch all 32 banks once).
+// After each round the warps' sums meet in shared memory and are added in ascending order.
+#pragma once
+
+#include "linear_out.cuh"
+#include "reduce.cuh"
+
+namespace qwarp {
+
+template <typename T, uint32_t NT>
+struct Stream {
+  // Tiles of k whose loads are under way.
+  static constexpr uint32_t DEPTH = NT == 4 ? 8 : 16;
+  // Elements of k of a piece, and tiles.
+  static constexpr uint32_t PIECE = 128 / NT;
+  static constexpr uint32_t PIECE_TILES = PIECE / TILE;
+  static constexpr uint32_t PIECES = CHUNK_TILES / PIECE_TILES;
+  static constexpr uint32_t SLOTS = 4;
+  // Elements between the rows of a piece.
+  static constexpr uint32_t STRIDE = PIECE + VEC8;
+  static constexpr uint32_t SLOT = NT * TOKENS * STRIDE;
+  // Vectors of a row of a piece, rows that a warp copies at once, and how often it does.
+  static constexpr uint32_t VECTORS = PIECE / VEC8;
+  static constexpr uint32_t ROWS = WARP / VECTORS;
+  static constexpr uint32_t COPIES = NT * TOKENS / ROWS;
+  // Bytes of shared memory of a warp.
+  static constexpr uint32_t RING_BYTES = SLOTS * SLOT * sizeof(T);
+  static constexpr uint32_t SUM_BYTES = NT * 4 * WARP * sizeof(float);
+
+  const Product<T>& p;
+  const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+  const uint32_t token = blockIdx.x * (NT * TOKENS), tile = blockIdx.y;
+  const uint32_t tiles = (p.k + TILE - 1) / TILE;
+  const uint32_t rows = min(p.tokens - token, NT * TOKENS);
+  const T* weights = p.weights + static_cast<size_t>(tile) * tiles * TILE_ELEMENTS + lane * VEC8;
+  T* ring;
+  uint4 a[DEPTH];
+  float sum[NT][4];
+
+  __device__ Stream(const Product<T>& product, unsigned char* shared)
+      : p(product), ring(reinterpret_cast<T*>(shared + threadIdx.x / WARP * RING_BYTES)) {}
+
+  __device__ uint4 fragment(uint32_t at) const { return load_once(weights + static_cast<size_t>(at) * TILE_ELEMENTS); }
+
+  // The first tile of this warp's chunk of a round.
+  __device__ uint32_t chunk(uint32_t round) const { return (round * warps + warp) * CHUNK_TILES; }
+
+  // Starts copying piece q of this warp's chunks.
+  __device__ void stage(uint32_t q) {
+    const uint32_t k = (chunk(q / PIECES) + q % PIECES * PIECE_TILES) * TILE;
+    if (k < p.k) {
+      T* slot = ring + q % SLOTS * SLOT;
+      const uint32_t at = lane % VECTORS * VEC8;
+#pragma unroll
+      for (uint32_t i = 0; i < COPIES; ++i) {
+        const uint32_t row = lane / VECTORS + i * ROWS;
+        if (row < rows) copy8(slot + row * STRIDE + at, p.x + static_cast<size_t>(token + row) * p.k, k + at, p.k);
+      }
+    }
+    commit_copies();
+  }
+
+  // Before the first: what needs no other kernel's results comes first.
+  __device__ void start() {
+#pragma unroll
+    for (uint32_t u = 0; u < DEPTH; ++u) {
+      if (chunk(0) + u < tiles) a[u] = fragment(chunk(0) + u);
+    }
+    for (uint32_t q = 0; q < SLOTS - 1; ++q) stage(q);
+  }
+
+  // The sums of this warp's chunk of a round.
+  __device__ void run(uint32_t round) {
+#pragma unroll
+    for (uint32_t j = 0; j < NT; ++j) sum[j][0] = sum[j][1] = sum[j][2] = sum[j][3] = 0.0f;
+    uint4 b[NT];
+    for (uint32_t from = 0; from < CHUNK_TILES; from += DEPTH) {
+      const uint32_t first = chunk(round) + from;
+      // Where the loads that are started here continue: in this chunk, or in the warp's next.
+      const uint32_t next = from + DEPTH < CHUNK_TILES ? first + DEPTH : chunk(round + 1);
+      if (first >= tiles) return;
+#pragma unroll
+      for (uint32_t u = 0; u < DEPTH; ++u) {
+        if (first + u < tiles) {
+          const uint32_t q = round * PIECES + (from + u) / PIECE_TILES;
+          if (u % PIECE_TILES == 0) {
+            wait_copies<SLOTS - 2>();
+            __syncwarp();
+            stage(q + SLOTS - 1);
+          }
+          if (u % 2 == 0) {
+            const T* slot = ring + q % SLOTS * SLOT + u % PIECE_TILES * TILE + lane / TOKENS * VEC8;
+#pragma unroll
+            for (uint32_t j = 0; j < NT; ++j) {
+              // Tokens that are not there repeat the last: their sums go nowhere.
+              b[j] = load_matrices(slot + min(j * TOKENS + lane % TOKENS, rows - 1) * STRIDE);
+            }
+          }
+#pragma unroll
+          for (uint32_t j = 0; j < NT; ++j) mma<T>(sum[j], a[u], u % 2 ? b[j].z : b[j].x, u % 2 ? b[j].w : b[j].y);
+          if (next + u < tiles) a[u] = fragment(next + u);
+        }
+      }
+    }
+  }
+};
+
+template <typename T, uint32_t NT, typename Out>
+__device__ void linear_stream(const Product<T>& p, const Out& out) {
+  extern __shared__ uint4 shared[];
+  using S = Stream<T, NT>;
+  unsigned char* bytes = reinterpret_cast<unsigned char*>(shared);
+  S s(p, bytes);
+  // [warp][token tile][sum of a lane][lane].
+  float* sums = reinterpret_cast<float*>(bytes + s.warps * S::RING_BYTES);
+  const uint32_t chunks = (s.tiles + CHUNK_TILES - 1) / CHUNK_TILES;
+  // Item i of 2 NT is tokens 2t + i % 2 of token tile i / 2; warps take turns.
+  float total[2 * NT][2] = {};
+  s.start();
+  for (uint32_t round = 0; round * s.warps < chunks; ++round) {
+    s.run(round);
+#pragma unroll
+    for (uint32_t i = 0; i < 4 * NT; ++i) sums[(s.warp * 4 * NT + i) * WARP + s.lane] = s.sum[i / 4][i % 4];
+    __syncthreads();
+    const uint32_t there = min(s.warps, chunks - round * s.warps);
+#pragma unroll
+    for (uint32_t i = 0; i < 2 * NT; ++i) {
+      if (i % s.warps == s.warp) {
+        for (uint32_t w = 0; w < there; ++w) {
+          const float* from = sums + (w * 4 * NT + i / 2 * 4 + i % 2) * WARP + s.lane;
+          total[i][0] += from[0];
+          total[i][1] += from[2 * WARP];
+        }
+      }
+    }
+    if ((round + 1) * s.warps < chunks) __syncthreads();
+  }
+#pragma unroll
+  for (uint32_t i = 0; i < 2 * NT; ++i) {
+    const uint32_t token = i / 2 * TOKENS + s.lane % 4 * 2 + i % 2;
+    if (i % s.warps == s.warp && token < s.rows) out(s.tile, s.lane / 4, s.token + token, total[i][0], total[i][1]);
+  }
+}
+
+}  // namespace qwarp
