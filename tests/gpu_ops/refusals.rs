@@ -4,7 +4,8 @@
 use half::{bf16, f16};
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::backend::gpu::launch::{
-    AddRmsNorm, Argmax, BiasRopeAppend, Embed, RmsNorm, RopeAppend, SiluMul,
+    AddRmsNorm, Argmax, BiasRopeAppend, Embed, Linear, LinearOut, LinearSiluMul, RmsNorm,
+    RopeAppend, SiluMul,
 };
 use qwarp::driver::{DevicePtr, DeviceType, DriverError, In, InOut, Launch, Out, Target};
 use qwarp::shape::Heads;
@@ -53,6 +54,7 @@ fn wrong_lengths_are_refused() {
     };
     norms(&kernels);
     ropes(&kernels);
+    products(&kernels);
     let mut embed = Embed::<f16> {
         tokens: 2,
         vocab: 5,
@@ -85,6 +87,61 @@ fn wrong_lengths_are_refused() {
         found.ends_with("partial has 5 elements, expected 6 (rows 2, parts 3)"),
         "{found}"
     );
+}
+
+fn products(kernels: &Kernels) {
+    let linear = Linear::<f16> {
+        tokens: 2,
+        n: 17,
+        k: 20,
+        x: input(40),
+        weights: input(1024),
+        bias: Some(input(17)),
+        out: LinearOut::Write(output(34)),
+    };
+    assert!(linear.launch(kernels).is_ok());
+    let rows = Linear {
+        weights: input(340),
+        ..linear
+    };
+    let expected =
+        "linear: weights has 340 elements, expected 1024 (row tiles 2, k tiles 2, elements 256)";
+    refused(rows.launch(kernels), expected);
+    let bias = Linear {
+        bias: Some(input(16)),
+        ..linear
+    };
+    refused(
+        bias.launch(kernels),
+        "linear: bias has 16 elements, expected 17 (n 17)",
+    );
+    let added = Linear {
+        out: LinearOut::Add(in_out(33)),
+        ..linear
+    };
+    let expected = "linear: out has 33 elements, expected 34 (tokens 2, n 17)";
+    refused(added.launch(kernels), expected);
+    let tall = Linear::<f16> {
+        tokens: 1,
+        n: 65_535 * 16 + 1,
+        k: 1,
+        x: input(1),
+        weights: input(65_536 * 256),
+        bias: None,
+        out: LinearOut::Write(output(65_535 * 16 + 1)),
+    };
+    let expected = "linear: 65536 row tiles, expected at most 65535";
+    refused(tall.launch(kernels), expected);
+    let silu_mul = LinearSiluMul::<bf16> {
+        tokens: 2,
+        n: 9,
+        k: 20,
+        x: input(40),
+        weights: input(512),
+        out: output(18),
+    };
+    let expected = "linear_silu_mul: weights has 512 elements, expected 1024 (row tiles 2, k tiles 2, elements 256)";
+    refused(silu_mul.launch(kernels), expected);
 }
 
 fn norms(kernels: &Kernels) {

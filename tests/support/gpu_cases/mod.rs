@@ -10,6 +10,7 @@ mod bound;
 mod argmax;
 mod device;
 mod embed;
+mod linear;
 mod model;
 mod number;
 mod rms_norm;
@@ -82,12 +83,13 @@ pub struct Op {
 }
 
 /// Every op.
-const OPS: [Op; 5] = [
+const OPS: [Op; 6] = [
     embed::OP,
     rms_norm::OP,
     silu_mul::OP,
     rope_append::OP,
     argmax::OP,
+    linear::OP,
 ];
 
 /// Every case of every op.
@@ -106,7 +108,10 @@ pub struct Timed {
 /// Every op at the sizes of each model.
 pub fn timed(models: &[Model]) -> Vec<Timed> {
     let mut timed = Vec::new();
-    for (model, rows) in models.iter().flat_map(|m| m.tokens.map(|rows| (m, rows))) {
+    for (model, rows) in models
+        .iter()
+        .flat_map(|m| m.tokens.iter().map(move |rows| (m, *rows)))
+    {
         let cases = OPS.iter().flat_map(|op| (op.at)(model, rows));
         timed.extend(cases.map(|case| Timed {
             model: model.name,

@@ -10,8 +10,8 @@ pub struct Model {
     pub inner: usize,
     pub heads: Heads,
     pub vocab: usize,
-    /// Tokens of a step: decode of one and of several sequences, two prefills.
-    pub tokens: [usize; 4],
+    /// Tokens of a step: decode of one and of several sequences, prefills.
+    pub tokens: &'static [usize],
     /// Most sequences of a step.
     pub sequences: usize,
 }
@@ -28,7 +28,7 @@ pub const REAL: [Model; 3] = [
         inner: 4864,
         heads: heads(14, 2, 64),
         vocab: 151_936,
-        tokens: [1, 8, 512, 2048],
+        tokens: &[1, 8, 16, 32, 64, 512, 2048],
         sequences: 8,
     },
     Model {
@@ -37,7 +37,7 @@ pub const REAL: [Model; 3] = [
         inner: 8960,
         heads: heads(12, 2, 128),
         vocab: 151_936,
-        tokens: [1, 8, 512, 2048],
+        tokens: &[1, 8, 16, 32, 64, 512, 2048],
         sequences: 8,
     },
     Model {
@@ -46,7 +46,7 @@ pub const REAL: [Model; 3] = [
         inner: 18_944,
         heads: heads(28, 4, 128),
         vocab: 152_064,
-        tokens: [1, 8, 512, 2048],
+        tokens: &[1, 8, 16, 32, 64, 512, 2048],
         sequences: 8,
     },
 ];
@@ -58,6 +58,6 @@ pub const QUICK: [Model; 1] = [Model {
     inner: 129,
     heads: heads(3, 1, 66),
     vocab: 5003,
-    tokens: [1, 2, 3, 17],
+    tokens: &[1, 2, 12, 17, 40, 130],
     sequences: 2,
 }];

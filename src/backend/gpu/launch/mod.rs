@@ -8,6 +8,7 @@
 mod argmax;
 mod check;
 mod embed;
+mod linear;
 mod rms_norm;
 mod rope_append;
 mod silu_mul;
@@ -18,12 +19,13 @@ use crate::DType;
 
 pub use argmax::{Argmax, NO_TOKEN};
 pub use embed::{Embed, EmbedType};
+pub use linear::{Linear, LinearOut, LinearSiluMul, LinearType};
 pub use rms_norm::{AddRmsNorm, RmsNorm, RmsNormType};
 pub use rope_append::{BiasRopeAppend, RopeAppend, RopeType};
 pub use silu_mul::{SiluMul, SiluMulType};
 
 /// A type of matrix inputs and of the cache: the kernels of every op exist for it.
-pub trait MatrixType: EmbedType + RmsNormType + RopeType + SiluMulType {
+pub trait MatrixType: EmbedType + LinearType + RmsNormType + RopeType + SiluMulType {
     /// The type.
     const DTYPE: DType;
 }
