@@ -11,7 +11,7 @@ use qwarp::emu::{EmuOptions, Emulator};
 use serde_json::{Value, json};
 
 use super::Result;
-use super::gpu_cases::{Device, Model, REAL, Timed, timed};
+use super::gpu_cases::{Device, Model, QUICK, REAL, Timed, timed};
 use super::part::Part;
 
 /// The sizes: a decode step of one sequence, of the smallest model that the kernels are for.
@@ -54,7 +54,13 @@ fn fill(part: &mut Part) -> Result<()> {
         let mut profile = Profile::new(target)?;
         for timed in timed(&[MODEL]) {
             if timed.rows == ROWS && timed.case.runs_on(target) {
-                profile.op(&timed, part)?;
+                profile.op(&timed, part, false)?;
+            }
+        }
+        // Kernels for more rows, at sizes where counting takes no time.
+        for timed in timed(&QUICK) {
+            if timed.case.runs_on(target) {
+                profile.op(&timed, part, true)?;
             }
         }
         for entry in ENTRIES.iter().filter(|entry| entry.exists_on(target)) {
@@ -89,10 +95,18 @@ impl Profile {
         })
     }
 
-    /// A line for each launch of an op; the floor is the op's, so it stands beside what all its launches moved.
-    fn op(&mut self, timed: &Timed, part: &mut Part) -> Result<()> {
+    /// A line for each launch of an op; the floor is the op's, so it stands beside what all its launches moved. With
+    /// `only_new`, nothing where each kernel has had its line.
+    fn op(&mut self, timed: &Timed, part: &mut Part, only_new: bool) -> Result<()> {
         let device = Device::new(&self.device, &self.kernels);
         let work = timed.case.prepare(&device)?;
+        let seen = |launch: &Launch| {
+            let entry = self.kernels.entry(launch.function);
+            entry.is_some_and(|entry| self.launched.contains(entry.name))
+        };
+        if only_new && work.launches.iter().all(seen) {
+            return Ok(());
+        }
         let mut launches = Vec::new();
         let mut moved = 0;
         for (index, launch) in work.launches.iter().enumerate() {
@@ -119,8 +133,8 @@ impl Profile {
             "op": timed.case.op(),
             "type": timed.case.dtype().to_string(),
             "target": self.kernels.target().to_string(),
-            "model": MODEL.name,
-            "rows": ROWS,
+            "model": timed.model,
+            "rows": timed.rows,
             "floor_bytes": work.floor_bytes,
             "moved_bytes": moved,
             "launches": launches,
