@@ -12,6 +12,7 @@ mod gpu_cases;
 #[path = "../support/kernels.rs"]
 mod kernels;
 
+mod attention_rows;
 mod overflow;
 mod ptx_text;
 mod reference;

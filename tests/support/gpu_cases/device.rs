@@ -44,6 +44,20 @@ impl<'a> Device<'a> {
         Ok(In::new(self.filled(values)?, values.len()))
     }
 
+    /// A buffer that kernels only read, of which nothing is written but `parts`, each from its first element on.
+    pub fn partly<T: DeviceType>(
+        &self,
+        len: usize,
+        parts: &[(usize, Vec<T>)],
+    ) -> Result<In<T>, DriverError> {
+        let ptr = self.alloc(len * size_of::<T>())?;
+        for (first, values) in parts {
+            let at = DevicePtr(ptr.0 + (first * size_of::<T>()) as u64);
+            self.driver.copy_in(at, bytemuck::cast_slice(values))?;
+        }
+        Ok(In::new(ptr, len))
+    }
+
     /// A buffer that kernels read and write.
     pub fn in_out<T: DeviceType>(&self, values: &[T]) -> Result<InOut<T>, DriverError> {
         Ok(InOut::new(self.filled(values)?, values.len()))

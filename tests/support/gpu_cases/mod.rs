@@ -8,6 +8,7 @@
 mod bound;
 
 mod argmax;
+mod attention;
 mod device;
 mod embed;
 mod linear;
@@ -23,6 +24,7 @@ use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::driver::{Driver, DriverError, Target};
 use qwarp::dtype::DType;
 
+pub use attention::{Attention, Placement, Sequence, Way};
 pub use bound::Bound;
 pub use device::{Device, Failure, Output, Work};
 pub use model::{Model, QUICK, REAL};
@@ -83,13 +85,14 @@ pub struct Op {
 }
 
 /// Every op.
-const OPS: [Op; 6] = [
+const OPS: [Op; 7] = [
     embed::OP,
     rms_norm::OP,
     silu_mul::OP,
     rope_append::OP,
     argmax::OP,
     linear::OP,
+    attention::OP,
 ];
 
 /// Every case of every op.

@@ -14,6 +14,8 @@ pub struct Model {
     pub tokens: &'static [usize],
     /// Most sequences of a step.
     pub sequences: usize,
+    /// Positions that a sequence of a decode step has.
+    pub context: usize,
 }
 
 const fn heads(query: usize, kv: usize, dim: usize) -> Heads {
@@ -30,6 +32,7 @@ pub const REAL: [Model; 3] = [
         vocab: 151_936,
         tokens: &[1, 8, 16, 32, 64, 512, 2048],
         sequences: 8,
+        context: 4096,
     },
     Model {
         name: "1.5B",
@@ -39,6 +42,7 @@ pub const REAL: [Model; 3] = [
         vocab: 151_936,
         tokens: &[1, 8, 16, 32, 64, 512, 2048],
         sequences: 8,
+        context: 4096,
     },
     Model {
         name: "7B",
@@ -48,16 +52,30 @@ pub const REAL: [Model; 3] = [
         vocab: 152_064,
         tokens: &[1, 8, 16, 32, 64, 512, 2048],
         sequences: 8,
+        context: 4096,
     },
 ];
 
-/// Sizes at which the emulator takes no time.
-pub const QUICK: [Model; 1] = [Model {
-    name: "tiny",
-    hidden: 68,
-    inner: 129,
-    heads: heads(3, 1, 66),
-    vocab: 5003,
-    tokens: &[1, 2, 12, 17, 40, 130],
-    sequences: 2,
-}];
+/// Sizes at which the emulator takes no time, odd where a kernel takes any.
+pub const QUICK: [Model; 2] = [
+    Model {
+        name: "tiny",
+        hidden: 68,
+        inner: 129,
+        heads: heads(3, 1, 64),
+        vocab: 5003,
+        tokens: &[1, 2, 12, 17, 40, 130],
+        sequences: 2,
+        context: 300,
+    },
+    Model {
+        name: "small",
+        hidden: 130,
+        inner: 67,
+        heads: heads(4, 2, 128),
+        vocab: 131,
+        tokens: &[1, 2, 3, 9],
+        sequences: 2,
+        context: 40,
+    },
+];

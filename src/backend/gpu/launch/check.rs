@@ -38,6 +38,14 @@ impl Check {
         }
     }
 
+    /// A count of at least one and at most `most`, which is a limit of the launch.
+    pub fn count_to(&self, name: &str, count: usize, most: usize) -> Result<u32, DriverError> {
+        if count > most {
+            return Err(self.error(format!("{name} = {count}, expected at most {most}")));
+        }
+        self.count(name, count)
+    }
+
     /// A slice of exactly as many elements as its shape has, at an address that vector accesses can use.
     pub fn slice(
         &self,
@@ -125,6 +133,10 @@ mod tests {
         assert_eq!(CHECK.count("rows", MOST as usize).ok(), Some(MOST as u32));
         assert!(CHECK.count("rows", MOST as usize + 1).is_err());
         assert!(CHECK.count("rows", 1 << 32).is_err());
+        assert!(CHECK.count_to("rows", 0, 7).is_err());
+        assert_eq!(CHECK.count_to("rows", 7, 7).ok(), Some(7));
+        let error = CHECK.count_to("rows", 8, 7).unwrap_err();
+        assert!(error.to_string().ends_with("rows = 8, expected at most 7"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! How a grid is chosen never shows in a row's bits: what a row's sums depend on is chosen by the row's own shape.
 
 mod argmax;
+mod attention;
 mod check;
 mod embed;
 mod linear;
@@ -18,6 +19,7 @@ use half::{bf16, f16};
 use crate::DType;
 
 pub use argmax::{Argmax, NO_TOKEN};
+pub use attention::{AttentionType, FlashAttention, PagedAttention, span_words};
 pub use embed::{Embed, EmbedType};
 pub use linear::{Linear, LinearOut, LinearSiluMul, LinearType};
 pub use rms_norm::{AddRmsNorm, RmsNorm, RmsNormType};
@@ -25,7 +27,9 @@ pub use rope_append::{BiasRopeAppend, RopeAppend, RopeType};
 pub use silu_mul::{SiluMul, SiluMulType};
 
 /// A type of matrix inputs and of the cache: the kernels of every op exist for it.
-pub trait MatrixType: EmbedType + LinearType + RmsNormType + RopeType + SiluMulType {
+pub trait MatrixType:
+    AttentionType + EmbedType + LinearType + RmsNormType + RopeType + SiluMulType
+{
     /// The type.
     const DTYPE: DType;
 }
