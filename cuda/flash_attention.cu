@@ -1,4 +1,21 @@
-// Causal attention over the paged cache for many tokens of a sequence: prefill.
+// Causal attention over the paged cache for many tokens of a sequence: prefill. The definition, and with it every bit, is that
+// of common/attention.cuh; paged_attention.cu gives the same.
+//
+// Shapes: q, out (T, q_heads, dim), keys and values (blocks, kv_heads, 16, dim) of one layer, dim 64 or 128, kv_heads divides
+// q_heads. A span is a sequence's tokens: the first in q, how many, the positions before it, where its block table starts.
+// Positions of its sequence alone are read, and of the table ceil((cached + tokens) / 16) entries.
+// Grid: (tiles of the longest span, kv_heads, spans); CTA of 128 threads for 64 rows (token, query head of the group), tokens
+// first, so that K and V are read once for all heads of a group; a warp has 16 rows. The tiles that see most start first; a
+// CTA past its span's rows ends at once.
+// Shared memory: 64 queries, then 2 stages (one on sm_75) of 64 keys and 64 values: 128 dim + 256 dim stages bytes, 80 KiB for
+// dim 128 (48 on sm_75). Rows are swizzled: no `ldmatrix` and no copy has a bank conflict.
+// Accumulators: f32 in registers, twice: the chunk's and the merged ones. They are what limits a CTA of dim 128 to 226 to 245
+// registers a thread, two CTAs an SM. Nothing is spilled.
+// Bound: arithmetic. A warp's tile is 132 `mma` of 16 x 8 x 16 for dim 128, 68 `ldmatrix`, and 32 exponentials a thread of 27
+// operations, which by counting take about as long as the products do. Not yet measured on a card.
+// Tried: queries in registers (32 more): spills on sm_75 and sm_80. A warp of 32 rows would halve the `ldmatrix`, but its
+// two sets of accumulators do not fit.
+
 #include "common/attention.cuh"
 
 namespace {

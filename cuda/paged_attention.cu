@@ -1,4 +1,24 @@
-// Causal attention over the paged cache for few tokens of a sequence: decode.
+// Causal attention over the paged cache for few tokens of a sequence: decode. Chunks of 256 positions by themselves, then
+// their merge in ascending order. The definition, and with it every bit, is that of common/attention.cuh; flash_attention.cu
+// gives the same.
+//
+// Shapes: as in flash_attention.cu; partial (T, q_heads, chunks, dim + 2), chunks enough for the longest sequence. What a row
+// does not see is neither written there nor read.
+// Grid: (chunks, kv_heads * tiles of 16 rows of the longest span, spans); CTA of 128 threads for 16 rows (token, query head of
+// the group) and one chunk, so that all query heads of a KV head read its keys and values once. Merge: (q_heads, tokens of
+// the longest span, spans), CTA of dim threads. CTAs past a span's rows or positions end at once.
+// In a CTA, a warp scores 16 positions of each of the four tiles; the highest scores and the weights go round by shared
+// memory, the weights as left factors of the next product; then a warp has a quarter of the dims for all positions. The
+// tiles' scores do not wait for each other, and a chunk has one exchange of each.
+// Shared memory: 16 queries, then tiles of 64 keys or values: all eight of a chunk on sm_90 and for dim 64 (132 KiB for dim
+// 128, 66 for 64), four for dim 128 on sm_80 (68 KiB), one on sm_75; and 9 KiB for the exchanges. Swizzled: no bank conflicts.
+// Accumulators: f32 in registers, dim / 32 + 1 tiles of 16 x 8 a warp. 97 to 128 registers a thread, nothing is spilled.
+// Bound: memory. 512 dim bytes of keys and as many of values a chunk and KV head, for up to 16 rows; a row's partial results
+// are dim * 4 + 8 bytes, written and read once, which is 4.8 % of that for six heads of 128 and stays in the second-level
+// cache. Not yet measured on a card.
+// Tried: tile after tile, with both exchanges in each: twelve barriers a chunk that wait for arithmetic, and four chains of
+// exponentials one after the other.
+
 #include "common/attention.cuh"
 
 namespace {
@@ -9,13 +29,15 @@ using namespace qwarp::attention;
 constexpr uint32_t WARP_POSITIONS = TILE / WARPS;
 static_assert(WARP_POSITIONS == STEP, "a warp's weights are one left factor");
 
-// Tiles in shared memory at once: a whole chunk where there is room.
+constexpr uint32_t TILES = CHUNK / TILE;
+
+// Tiles of keys or values in shared memory at once: the whole chunk where there is room.
 template <uint32_t DIM>
 __host__ __device__ constexpr uint32_t stages_for() {
 #if __CUDA_ARCH__ >= 900
-  return 4;
+  return 2 * TILES;
 #elif __CUDA_ARCH__ >= 800
-  return DIM == 64 ? 4 : 2;
+  return DIM == 64 ? 2 * TILES : TILES;
 #else
   return 1;
 #endif
@@ -29,31 +51,56 @@ struct Arguments {
   uint32_t q_heads, kv_heads, chunks;
 };
 
-// The highest scores of the CTA's rows in a tile, from those in each warp's positions.
-__device__ void share_highest(float (&highest)[2]) {
-  __shared__ float shared[WARPS][ROWS];
+// The highest scores of the rows in each tile, from those in each warp's positions.
+__device__ void share_highest(float (&highest)[TILES][2]) {
+  __shared__ float shared[TILES][WARPS][ROWS];
   const uint32_t row = lane() / 4;
-  if (lane() % 4 == 0) {
-    shared[warp()][row] = highest[0];
-    shared[warp()][row + 8] = highest[1];
+#pragma unroll
+  for (uint32_t tile = 0; tile < TILES; ++tile) {
+    if (lane() % 4 != 0) continue;
+    shared[tile][warp()][row] = highest[tile][0];
+    shared[tile][warp()][row + 8] = highest[tile][1];
   }
   __syncthreads();
 #pragma unroll
-  for (uint32_t w = 0; w < WARPS; ++w) {
-    highest[0] = fmaxf(highest[0], shared[w][row]);
-    highest[1] = fmaxf(highest[1], shared[w][row + 8]);
+  for (uint32_t tile = 0; tile < TILES; ++tile) {
+#pragma unroll
+    for (uint32_t w = 0; w < WARPS; ++w) {
+      highest[tile][0] = fmaxf(highest[tile][0], shared[tile][w][row]);
+      highest[tile][1] = fmaxf(highest[tile][1], shared[tile][w][row + 8]);
+    }
   }
 }
 
-// The tile's weights, from those of each warp's positions.
-__device__ void share_weights(uint32_t (&all)[WARPS][4], const uint32_t (&own)[1][4]) {
-  __shared__ uint4 shared[WARPS][qwarp::WARP];
-  shared[warp()][lane()] = {own[0][0], own[0][1], own[0][2], own[0][3]};
-  __syncthreads();
+using Weights = uint4[TILES][WARPS][qwarp::WARP];
+
+// Each warp's part of the tiles' weights, which a barrier must follow.
+template <typename T>
+__device__ void share_weights(Weights& shared, const Fragment (&s)[TILES][WARP_POSITIONS / 8], const float (&highest)[TILES][2],
+                              uint32_t tiles) {
+  float max[2] = {-INFINITY, -INFINITY};
 #pragma unroll
-  for (uint32_t w = 0; w < WARPS; ++w) {
-    const uint4 p = shared[w][lane()];
-    all[w][0] = p.x, all[w][1] = p.y, all[w][2] = p.z, all[w][3] = p.w;
+  for (uint32_t tile = 0; tile < TILES; ++tile) {
+    if (tile >= tiles) continue;
+    max[0] = fmaxf(max[0], highest[tile][0]);
+    max[1] = fmaxf(max[1], highest[tile][1]);
+    uint32_t p[1][4];
+    weights_of<T>(p, s[tile], max);
+    shared[tile][warp()][lane()] = {p[0][0], p[0][1], p[0][2], p[0][3]};
+  }
+}
+
+// The warp's dims of one row's partial result; the first warp's state with them.
+template <uint32_t N>
+__device__ void store_partial(float* to, const Partial<N>& chunk, uint32_t half) {
+#pragma unroll
+  for (uint32_t n = 0; n < N; ++n) {
+    const uint32_t dim = (warp() * N + n) * UNIT + lane() % 4 * 2;
+    *reinterpret_cast<float2*>(to + dim) = {chunk.out[n][2 * half], chunk.out[n][2 * half + 1]};
+  }
+  if (warp() == 0 && lane() % 4 == 0) {
+    const qwarp::Softmax softmax = chunk.softmax(half);
+    *reinterpret_cast<float2*>(to + WARPS * N * UNIT) = {softmax.max, softmax.sum};
   }
 }
 
@@ -62,7 +109,7 @@ __device__ void chunk_attention(const Arguments<T>& a) {
   constexpr uint32_t TILE_BYTES = TILE * DIM * sizeof(T), STAGES = stages_for<DIM>();
   // Blocks of eight dims that a warp weighs.
   constexpr uint32_t BLOCKS = DIM / UNIT / WARPS;
-  // Queries, then each stage's keys and values.
+  // Queries, then a tile of keys or of values a stage.
   extern __shared__ uint4 shared[];
   const RowsOf rows = {span_at(a.spans, blockIdx.z), a.q_heads / a.kv_heads, blockIdx.y % a.kv_heads, a.q_heads};
   const uint32_t first = blockIdx.y / a.kv_heads * ROWS;
@@ -72,52 +119,59 @@ __device__ void chunk_attention(const Arguments<T>& a) {
   if (begin >= end) return;
   const uint32_t tiles = (end - begin + TILE - 1) / TILE;
   const uint32_t queries = shared_address(shared), stages = queries + ROWS * DIM * sizeof(T);
-  const auto load = [&](uint32_t tile) {
-    const uint32_t to = stages + tile % STAGES * 2 * TILE_BYTES, position = begin + tile * TILE;
-    const uint32_t* table = a.block_tables + rows.span.table;
-    load_tile<DIM>(to, a.keys, table, rows.kv_head, a.kv_heads, position, end);
-    load_tile<DIM>(to + TILE_BYTES, a.values, table, rows.kv_head, a.kv_heads, position, end);
+  // The tiles of keys, then those of values.
+  const auto load = [&](uint32_t item) {
+    const uint32_t to = stages + item % STAGES * TILE_BYTES;
+    const T* cache = item < tiles ? a.keys : a.values;
+    const uint32_t position = begin + (item < tiles ? item : item - tiles) * TILE;
+    load_tile<DIM>(to, cache, a.block_tables + rows.span.table, rows.kv_head, a.kv_heads, position, end);
   };
   load_queries<DIM, ROWS>(queries, a.q, rows, first);
 #pragma unroll
-  for (uint32_t tile = 0; tile + 1 < STAGES; ++tile) {
-    if (tile < tiles) load(tile);
+  for (uint32_t item = 0; item + 1 < STAGES; ++item) {
+    if (item < 2 * tiles) load(item);
     commit_copies();
   }
 
   const uint32_t row = first + lane() / 4;
   const uint32_t visible[2] = {rows.visible(min(row, last)), rows.visible(min(row + 8, last))};
+  const uint32_t own = warp() * WARP_POSITIONS;
+  Fragment s[TILES][WARP_POSITIONS / 8];
+  float highest[TILES][2];
+#pragma unroll
+  for (uint32_t tile = 0; tile < TILES; ++tile) {
+    highest[tile][0] = highest[tile][1] = -INFINITY;
+    if (tile >= tiles) continue;
+    await_tile<STAGES>(tile, 2 * tiles, load);
+    multiply_keys<T, DIM>(s[tile], queries, 0, stages + tile % STAGES * TILE_BYTES, own);
+    mask<DIM>(s[tile], begin + tile * TILE + own, visible, highest[tile]);
+  }
+  share_highest(highest);
+
+  __shared__ Weights weights;
+  share_weights<T>(weights, s, highest, tiles);
   Partial<BLOCKS> chunk;
   chunk.reset();
-  for (uint32_t tile = 0; tile < tiles; ++tile) {
-    await_tile<STAGES>(tile, tiles, load);
-    const uint32_t keys = stages + tile % STAGES * 2 * TILE_BYTES, own = warp() * WARP_POSITIONS;
-    Fragment s[WARP_POSITIONS / 8];
-    multiply_keys<T, DIM>(s, queries, 0, keys, own);
-    float highest[2];
-    mask<DIM>(s, begin + tile * TILE + own, visible, highest);
-    share_highest(highest);
-    chunk.raise(highest);
-    uint32_t p[1][4], all[WARPS][4];
-    weights_of<T>(p, s, chunk.max);
-    share_weights(all, p);
-    chunk.template add<T, DIM>(all, keys + TILE_BYTES, warp() * BLOCKS);
+#pragma unroll
+  for (uint32_t tile = 0; tile < TILES; ++tile) {
+    if (tile >= tiles) continue;
+    // Its barrier is the one that the weights need too.
+    await_tile<STAGES>(tiles + tile, 2 * tiles, load);
+    uint32_t p[WARPS][4];
+#pragma unroll
+    for (uint32_t w = 0; w < WARPS; ++w) {
+      const uint4 x = weights[tile][w][lane()];
+      p[w][0] = x.x, p[w][1] = x.y, p[w][2] = x.z, p[w][3] = x.w;
+    }
+    chunk.raise(highest[tile]);
+    chunk.template add<T, DIM>(p, stages + (tiles + tile) % STAGES * TILE_BYTES, warp() * BLOCKS);
   }
 
 #pragma unroll
   for (uint32_t half = 0; half < 2; ++half) {
     const uint32_t at = row + 8 * half;
     if (at > last || visible[half] <= begin) continue;
-    float* to = a.partial + (rows.place(at) * a.chunks + blockIdx.x) * (DIM + 2);
-#pragma unroll
-    for (uint32_t n = 0; n < BLOCKS; ++n) {
-      const uint32_t dim = (warp() * BLOCKS + n) * UNIT + lane() % 4 * 2;
-      *reinterpret_cast<float2*>(to + dim) = {chunk.out[n][2 * half], chunk.out[n][2 * half + 1]};
-    }
-    if (warp() == 0 && lane() % 4 == 0) {
-      const qwarp::Softmax softmax = chunk.softmax(half);
-      *reinterpret_cast<float2*>(to + DIM) = {softmax.max, softmax.sum};
-    }
+    store_partial(a.partial + (rows.place(at) * a.chunks + blockIdx.x) * (DIM + 2), chunk, half);
   }
 }
 

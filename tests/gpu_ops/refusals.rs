@@ -2,10 +2,11 @@
 //! values.
 
 use half::{bf16, f16};
+use qwarp::backend::SequenceSpan;
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::backend::gpu::launch::{
-    AddRmsNorm, Argmax, BiasRopeAppend, Embed, Linear, LinearOut, LinearSiluMul, RmsNorm,
-    RopeAppend, SiluMul,
+    AddRmsNorm, Argmax, BiasRopeAppend, Embed, FlashAttention, Linear, LinearOut, LinearSiluMul,
+    PagedAttention, RmsNorm, RopeAppend, SiluMul, span_words,
 };
 use qwarp::driver::{DevicePtr, DeviceType, DriverError, In, InOut, Launch, Out, Target};
 use qwarp::shape::Heads;
@@ -55,6 +56,7 @@ fn wrong_lengths_are_refused() {
     norms(&kernels);
     ropes(&kernels);
     products(&kernels);
+    attentions(&kernels);
     let mut embed = Embed::<f16> {
         tokens: 2,
         vocab: 5,
@@ -221,4 +223,79 @@ fn ropes(kernels: &Kernels) {
     let expected = "bias_rope_append: bias has 47 elements, expected 48 \
                     (query and 2 kv heads 8, dim 6)";
     refused(bias.launch(kernels), expected);
+}
+
+/// Two sequences: 300 positions, of which 2 are new, and 3.
+fn attention() -> FlashAttention<f16> {
+    FlashAttention {
+        tokens: 5,
+        heads: Heads {
+            query: 4,
+            kv: 2,
+            dim: 64,
+        },
+        blocks: 20,
+        sequences: 2,
+        longest: 3,
+        context: 300,
+        q: input(1280),
+        keys: input(40_960),
+        values: input(40_960),
+        block_tables: input(20),
+        spans: input(8),
+        out: output(1280),
+    }
+}
+
+fn attentions(kernels: &Kernels) {
+    assert!(attention().launch(kernels).is_ok());
+    let mut odd = attention();
+    odd.heads.dim = 80;
+    let expected = "head dim 80: there are kernels for 64 and 128 alone";
+    refused(odd.launch(kernels), &format!("flash_attention: {expected}"));
+    let paged = |attention, partial| {
+        let paged = PagedAttention {
+            attention,
+            partial: output(partial),
+        };
+        paged.launches(kernels).map(|[first, _]| first)
+    };
+    refused(paged(odd, 0), &format!("paged_attention: {expected}"));
+    assert!(paged(attention(), 2640).is_ok());
+    let expected = "paged_attention: partial has 2639 elements, expected 2640 \
+                    (tokens 5, query heads 4, chunks 2, dim and 2 66)";
+    refused(paged(attention(), 2639), expected);
+    let with = |change: fn(&mut FlashAttention<f16>), expected: &str| {
+        let mut attention = attention();
+        change(&mut attention);
+        let expected = format!("flash_attention: {expected}");
+        refused(attention.launch(kernels), &expected);
+    };
+    let expected = "keys has 40959 elements, expected 40960 \
+                    (blocks 20, kv heads 2, block size 16, dim 64)";
+    with(|a| a.keys = input(40_959), expected);
+    let expected = "spans has 7 elements, expected 8 (sequences 2, words 4)";
+    with(|a| a.spans = input(7), expected);
+    with(|a| a.longest = 6, "longest = 6, expected at most 5");
+    let three = |a: &mut FlashAttention<f16>| {
+        a.heads.query = 3;
+        (a.q, a.out) = (input(960), output(960));
+    };
+    with(three, "3 query heads, expected a multiple of 2");
+}
+
+#[test]
+fn spans_are_words_of_the_device() {
+    let span = |tokens, cached, table_start| SequenceSpan {
+        tokens,
+        cached,
+        table_start,
+        table_len: 1,
+    };
+    let words = span_words(&[span(2, 298, 0), span(3, 0, 19)]).unwrap();
+    assert_eq!(words, [0, 2, 298, 0, 2, 3, 0, 19]);
+    let error = span_words(&[span(1, 1 << 32, 0)]).unwrap_err();
+    let expected =
+        "launch of attention: cached positions = 4294967296 of a span, expected at most 4294967295";
+    assert_eq!(error.to_string(), expected);
 }

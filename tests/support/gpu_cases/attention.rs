@@ -311,7 +311,8 @@ impl<T: Real + AttentionType> Case for Attention<T> {
 
     fn name(&self) -> String {
         let (op, rows, heads, dtype) = (self.op(), self.rows, self.heads, T::DTYPE);
-        format!("{op} {dtype}, {rows:?} of {:?}, {heads:?}", self.sequences)
+        // The type behind the comma: it decides no bound of a loop, so widths are gone through with one type.
+        format!("{op}, {dtype}, {rows:?} of {:?}, {heads:?}", self.sequences)
     }
 
     fn runs_on(&self, target: Target) -> bool {

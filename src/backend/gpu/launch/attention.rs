@@ -41,9 +41,11 @@ pub fn span_words(spans: &[SequenceSpan]) -> Result<Vec<u32>, DriverError> {
             ("start of the block table", span.table_start),
         ];
         for (name, x) in all {
-            words.push(
-                u32::try_from(x).map_err(|_| check.error(format!("{name} = {x} of a span")))?,
-            );
+            let word = u32::try_from(x).map_err(|_| {
+                let most = u32::MAX;
+                check.error(format!("{name} = {x} of a span, expected at most {most}"))
+            })?;
+            words.push(word);
         }
         first += span.tokens;
     }
@@ -161,23 +163,23 @@ fn by_dim<S: Copy>(check: Check, kernels: [(usize, S); 2], dim: usize) -> Result
     })
 }
 
-/// Shared memory of `rows` queries and of `stages` tiles of keys and of values.
-fn shared_bytes(rows: usize, stages: usize, dim: usize) -> u32 {
-    ((rows + 2 * stages * TILE) * dim * ELEMENT) as u32
+/// Shared memory of `rows` queries and of `tiles` tiles of keys or values.
+fn shared_bytes(rows: usize, tiles: usize, dim: usize) -> u32 {
+    ((rows + tiles * TILE) * dim * ELEMENT) as u32
 }
 
-/// Tiles that `flash_attention` has in shared memory at once, as its `STAGES`.
-fn flash_stages(target: Target) -> usize {
-    if target >= Target::Sm80 { 2 } else { 1 }
+/// Tiles that `flash_attention` has in shared memory at once: keys and values of each of its `STAGES`.
+fn flash_tiles(target: Target) -> usize {
+    if target >= Target::Sm80 { 4 } else { 2 }
 }
 
-/// The same of `paged_attention`, as its `stages_for`.
-fn paged_stages(target: Target, dim: usize) -> usize {
+/// The same of `paged_attention`: its `stages_for`.
+fn paged_tiles(target: Target, dim: usize) -> usize {
     match target {
         Target::Sm75 => 1,
-        // Two of dim 128 are what a card with 99 KB a CTA has room for.
-        Target::Sm80 if dim == 128 => 2,
-        Target::Sm80 | Target::Sm90 => 4,
+        // No more for a card with 99 KB a CTA.
+        Target::Sm80 if dim == 128 => 4,
+        Target::Sm80 | Target::Sm90 => 8,
     }
 }
 
@@ -240,7 +242,7 @@ impl<T: AttentionType> FlashAttention<T> {
         let geometry = Geometry {
             grid: [tiles, counts.kv, counts.sequences],
             block: [THREADS, 1, 1],
-            shared_bytes: shared_bytes(FLASH_ROWS, flash_stages(kernels.target()), self.heads.dim),
+            shared_bytes: shared_bytes(FLASH_ROWS, flash_tiles(kernels.target()), self.heads.dim),
         };
         stub(
             kernels,
@@ -295,7 +297,7 @@ impl<T: AttentionType> PagedAttention<T> {
         let by_chunk = Geometry {
             grid: [chunks, tiles, counts.sequences],
             block: [THREADS, 1, 1],
-            shared_bytes: shared_bytes(ROWS, paged_stages(kernels.target(), dim), dim),
+            shared_bytes: shared_bytes(ROWS, paged_tiles(kernels.target(), dim), dim),
         };
         let merge = Geometry {
             grid: [counts.query, counts.longest, counts.sequences],
