@@ -9,7 +9,7 @@
 // CTA past its span's rows ends at once.
 // Shared memory: 64 queries, then 2 stages (one on sm_75) of 64 keys and 64 values: 128 dim + 256 dim stages bytes, 80 KiB for
 // dim 128 (48 on sm_75). Rows are swizzled: no `ldmatrix` and no copy has a bank conflict.
-// Accumulators: f32 in registers, twice: the chunk's and the merged ones. They are what limits a CTA of dim 128 to 226 to 245
+// Accumulators: f32 in registers, twice: the chunk's and the merged ones. They are what limits a CTA of dim 128 to 231 to 245
 // registers a thread, two CTAs an SM. Nothing is spilled.
 // Bound: arithmetic. A warp's tile is 132 `mma` of 16 x 8 x 16 for dim 128, 68 `ldmatrix`, and 32 exponentials a thread of 27
 // operations, which by counting take about as long as the products do. Not yet measured on a card.

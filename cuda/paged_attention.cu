@@ -12,7 +12,7 @@
 // tiles' scores do not wait for each other, and a chunk has one exchange of each.
 // Shared memory: 16 queries, then tiles of 64 keys or values: all eight of a chunk on sm_90 and for dim 64 (132 KiB for dim
 // 128, 66 for 64), four for dim 128 on sm_80 (68 KiB), one on sm_75; and 9 KiB for the exchanges. Swizzled: no bank conflicts.
-// Accumulators: f32 in registers, dim / 32 + 1 tiles of 16 x 8 a warp. 97 to 128 registers a thread, nothing is spilled.
+// Accumulators: f32 in registers, dim / 32 + 1 tiles of 16 x 8 a warp. 103 to 115 registers a thread, nothing is spilled.
 // Bound: memory. 512 dim bytes of keys and as many of values a chunk and KV head, for up to 16 rows; a row's partial results
 // are dim * 4 + 8 bytes, written and read once, which is 4.8 % of that for six heads of 128 and stays in the second-level
 // cache. Not yet measured on a card.

@@ -115,18 +115,24 @@ __device__ inline void load_queries(uint32_t to, const T* q, const RowsOf& rows,
   }
 }
 
-// Keys or values of positions first .. first + 64 of one KV head; zeros from position `end` on.
+// Keys or values of positions first .. first + 64 of one KV head; zeros from position `end` on. Block by block: a thread's
+// place in a block is the same in each, so that a block costs one lookup and one product.
 template <uint32_t DIM, typename T>
 __device__ inline void load_tile(uint32_t to, const T* cache, const uint32_t* table, uint32_t kv_head, uint32_t kv_heads,
                                  uint32_t first, uint32_t end) {
-  constexpr uint32_t UNITS = DIM / UNIT;
+  constexpr uint32_t UNITS = DIM / UNIT, PASS = THREADS / UNITS;
+  static_assert(PASS % 8 == 0 && BLOCK_SIZE % PASS == 0, "a thread's swizzle is the same in every pass");
+  const uint32_t row = threadIdx.x / UNITS, unit = threadIdx.x % UNITS;
+  to += unit_at<DIM>(row, unit);
 #pragma unroll
-  for (uint32_t i = threadIdx.x; i < TILE * UNITS; i += THREADS) {
-    const uint32_t position = first + i / UNITS;
-    const bool there = position < end;
-    const uint32_t block = there ? table[position / BLOCK_SIZE] : 0;
-    const size_t row = cache_row(block * BLOCK_SIZE + position % BLOCK_SIZE, kv_head, kv_heads, DIM);
-    copy16(to + unit_at<DIM>(i / UNITS, i % UNITS), cache + row + i % UNITS * UNIT, there);
+  for (uint32_t start = 0; start < TILE; start += BLOCK_SIZE) {
+    const uint32_t position = first + start;
+    const uint32_t block = position < end ? table[position / BLOCK_SIZE] : 0;
+    const T* from = cache + cache_row(block * BLOCK_SIZE, kv_head, kv_heads, DIM) + row * DIM + unit * UNIT;
+#pragma unroll
+    for (uint32_t pass = 0; pass < BLOCK_SIZE; pass += PASS) {
+      copy16(to + (start + pass) * DIM * sizeof(T), from + pass * DIM, position + pass + row < end);
+    }
   }
 }
 
