@@ -77,7 +77,7 @@ pub fn child(devices: &Devices, name: &str) -> Result<u8> {
     let found = found.iter().find(|(_, mutant)| mutant.name() == name);
     let (image, mutant) = found.ok_or_else(|| format!("no defect is named {name}"))?;
     let cases = CasesByKernel::new(target)?;
-    Ok(exit_code(&cases.verdict(driver, image.name, mutant)))
+    Ok(exit_code(&cases.verdict(driver, image, mutant)))
 }
 
 /// One defect on the device, where that is hardware.
@@ -210,7 +210,7 @@ pub fn run(devices: &Devices, cli: &Cli) -> Part {
             }
         };
         let row = Row {
-            emulated: cases.verdict(&defects::emulator(target), image.name, &mutant),
+            emulated: cases.verdict(&defects::emulator(target), &image, &mutant),
             plain: plain.unwrap_or_default(),
             tools,
         };

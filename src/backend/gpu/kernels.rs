@@ -66,6 +66,19 @@ pub fn remedy() -> &'static str {
     REMEDY
 }
 
+fn images(target: Target) -> impl Iterator<Item = &'static Image<'static>> {
+    IMAGES.iter().filter(move |image| image.target == target)
+}
+
+/// An image with another text, which the driver compiles.
+fn changed<'a>(image: &Image<'a>, ptx: &'a str) -> Image<'a> {
+    Image {
+        ptx,
+        cubin: None,
+        ..*image
+    }
+}
+
 /// All kernels of a device's target, loaded.
 ///
 /// A launch takes what the kernel's signature says:
@@ -145,37 +158,62 @@ impl Kernels {
         driver: &dyn Driver,
         replace: &dyn Fn(&Image<'static>) -> Option<String>,
     ) -> Result<Kernels, DriverError> {
-        if let Some(reason) = missing() {
-            return Err(DriverError::NoKernels {
-                reason: reason.to_string(),
-            });
-        }
-        let target = driver.facts().target;
-        let mut functions = [None; ENTRIES.len()];
-        for image in IMAGES.iter().filter(|image| image.target == target) {
-            let replaced = replace(image);
-            let module = match &replaced {
-                Some(ptx) => driver.load_module(&Image {
-                    ptx,
-                    cubin: None,
-                    ..*image
-                })?,
-                None => driver.load_module(image)?,
-            };
-            for (function, entry) in functions.iter_mut().zip(ENTRIES) {
-                if entry.file != image.name {
-                    continue;
-                }
-                *function = driver.function(module, entry.name)?;
-                if function.is_none() && replaced.is_none() && entry.exists_on(target) {
-                    return Err(DriverError::Module {
-                        module: image.name.to_string(),
-                        reason: format!("there is no kernel {} in it; build again", entry.name),
-                    });
-                }
+        let mut kernels = Self::none(driver)?;
+        for image in images(kernels.target) {
+            match replace(image) {
+                Some(ptx) => kernels.add(driver, &changed(image, &ptx), false)?,
+                None => kernels.add(driver, image, true)?,
             }
         }
-        Ok(Kernels { target, functions })
+        Ok(kernels)
+    }
+
+    /// Loads the image of one kernel file alone, with `ptx` in place of its own: kernels of other files cannot be launched.
+    pub fn load_changed(
+        driver: &dyn Driver,
+        file: &str,
+        ptx: &str,
+    ) -> Result<Kernels, DriverError> {
+        let mut kernels = Self::none(driver)?;
+        for image in images(kernels.target).filter(|image| image.name == file) {
+            kernels.add(driver, &changed(image, ptx), false)?;
+        }
+        Ok(kernels)
+    }
+
+    fn none(driver: &dyn Driver) -> Result<Kernels, DriverError> {
+        match missing() {
+            Some(reason) => Err(DriverError::NoKernels {
+                reason: reason.to_string(),
+            }),
+            None => Ok(Kernels {
+                target: driver.facts().target,
+                functions: [None; ENTRIES.len()],
+            }),
+        }
+    }
+
+    /// Loads an image; `whole` where every kernel of its file must be in it.
+    fn add(
+        &mut self,
+        driver: &dyn Driver,
+        image: &Image<'_>,
+        whole: bool,
+    ) -> Result<(), DriverError> {
+        let module = driver.load_module(image)?;
+        for (function, entry) in self.functions.iter_mut().zip(ENTRIES) {
+            if entry.file != image.name {
+                continue;
+            }
+            *function = driver.function(module, entry.name)?;
+            if function.is_none() && whole && entry.exists_on(self.target) {
+                return Err(DriverError::Module {
+                    module: image.name.to_string(),
+                    reason: format!("there is no kernel {} in it; build again", entry.name),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The target whose images are loaded.

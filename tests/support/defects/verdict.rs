@@ -105,11 +105,8 @@ impl CasesByKernel {
     }
 
     /// Plants a defect into the image that holds its kernel and runs the kernel's cases.
-    pub fn verdict(&self, driver: &dyn Driver, image: &str, mutant: &Mutant) -> Verdict {
-        let replace = |candidate: &Image<'static>| {
-            (candidate.name == image).then(|| mutant.plant(candidate.ptx))
-        };
-        let kernels = match Kernels::load_with(driver, &replace) {
+    pub fn verdict(&self, driver: &dyn Driver, image: &Image<'_>, mutant: &Mutant) -> Verdict {
+        let kernels = match Kernels::load_changed(driver, image.name, &mutant.plant(image.ptx)) {
             Ok(kernels) => kernels,
             Err(error) => return Verdict::Refused(error.to_string()),
         };

@@ -184,6 +184,19 @@ def hints():
             block=(8,),
             registers=AT + "\n.reg .b32 %v;",
         )
+    a = values.words(4 * 9, 7)
+    body = THREAD + address("%p", "a", "%t", 16)
+    body += "\nld.global.nc.L1::no_allocate.v4.u32 {%x, %y, %z, %w}, [%p];"
+    body += address("%q", "r", "%t", 16) + "\nst.global.v4.u32 [%q], {%w, %x, %y, %z};"
+    yield Case(
+        "ld_nc_no_allocate_v4",
+        "ld.global.nc.L1::no_allocate.v4.u32: the hint changes no value",
+        [given("a", "u32", a), out("r", "u32", [a[4 * i + j] for i in range(9) for j in (3, 0, 1, 2)])],
+        body,
+        80,
+        block=(9,),
+        registers=AT + "\n.reg .b32 %x, %y, %z, %w;",
+    )
     a = values.words(len(STORES) * 8, 5)
     body = THREAD + address("%p", "a", "%t", 4 * len(STORES)) + address("%q", "r", "%t", 4 * len(STORES))
     for i, op in enumerate(STORES):
