@@ -127,6 +127,9 @@ pub enum Error {
     /// A chat template failed or ran out of its step budget.
     #[error("chat template: {0}")]
     Template(String),
+    /// A device refused, failed, or (in the emulator) found a fault in a kernel.
+    #[error(transparent)]
+    Driver(#[from] crate::driver::DriverError),
     /// The tokenizer failed.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
@@ -197,6 +200,7 @@ impl Error {
             | Error::Range { .. }
             | Error::Logit { .. }
             | Error::Template(_)
+            | Error::Driver(_)
             | Error::Tokenizer(_) => 1,
         }
     }

@@ -2,10 +2,11 @@
 
 pub mod cpu;
 pub mod gpu;
+mod inputs;
 pub mod rng;
 pub mod sampling;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::TensorId;
 use crate::graph::cost::Cost;
 use sampling::SampleRow;
@@ -45,6 +46,17 @@ pub struct SequenceSpan {
 /// A submitted step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(pub u64);
+
+impl Ticket {
+    /// Refuses a ticket that is not the latest of `submitted` steps.
+    fn check(self, submitted: u64) -> Result<()> {
+        if self.0 == submitted && submitted > 0 {
+            return Ok(());
+        }
+        let expected = format!("{submitted}, the latest step");
+        Err(Error::argument("ticket", self.0, expected))
+    }
+}
 
 /// What runs steps of the plan it was opened with. Steps finish in the order in which they were submitted; a backend may
 /// still be running one when `submit` returns, and asking for a ticket's results waits for it.

@@ -8,7 +8,7 @@ pub mod scheduler;
 pub mod sequence;
 pub mod text;
 
-pub use open::{OpenOptions, Opened, open};
+pub use open::{OpenOptions, Opened, open, open_on};
 pub use sequence::{FinishReason, Request, SequenceId};
 
 use crate::backend::Backend;

@@ -9,8 +9,10 @@ use crate::DType;
 use crate::backend::cpu::footprint::Footprint;
 use crate::backend::cpu::simd;
 use crate::backend::cpu::{CpuBackend, CpuOptions};
+use crate::backend::gpu::{GpuBackend, GpuOptions};
 use crate::checkpoint::{Checkpoint, Weights};
 use crate::config::{EngineConfig, ModelConfig};
+use crate::driver::Driver;
 use crate::error::Result;
 use crate::graph::Plan;
 use crate::model;
@@ -89,37 +91,69 @@ pub fn open_backend(
     config: &ModelConfig,
     options: OpenOptions,
 ) -> Result<OpenedBackend> {
-    options.engine.validate()?;
+    let read = read(folder, config, options.engine)?;
+    let started = Instant::now();
+    let cpu = CpuOptions {
+        threads: options.engine.threads,
+        num_blocks: options.engine.num_blocks(),
+        path: options.path,
+    };
+    let backend = CpuBackend::open(read.plan, read.weights, cpu)?;
+    Ok(OpenedBackend {
+        backend,
+        open_ms: read.open_ms,
+        plan_ms: read.plan_ms,
+        weights_ms: read.weights_ms + ms(started),
+    })
+}
+
+/// Opens `folder` on a device, a GPU or the emulator of one.
+pub fn open_on(
+    driver: Box<dyn Driver>,
+    folder: &Path,
+    config: &ModelConfig,
+    engine: EngineConfig,
+) -> Result<Engine> {
+    let read = read(folder, config, engine)?;
+    let options = GpuOptions {
+        num_blocks: engine.num_blocks(),
+        max_num_seqs: engine.max_num_seqs,
+    };
+    let backend = GpuBackend::open(read.plan, &read.weights, options, driver)?;
+    Engine::new(engine, config.vocab_size, Box::new(backend))
+}
+
+/// What any backend is made of.
+struct Read {
+    plan: Plan,
+    weights: Weights,
+    open_ms: f64,
+    plan_ms: f64,
+    weights_ms: f64,
+}
+
+fn read(folder: &Path, config: &ModelConfig, engine: EngineConfig) -> Result<Read> {
+    engine.validate()?;
     let started = Instant::now();
     let checkpoint = Arc::new(Checkpoint::open(folder)?);
     let open_ms = ms(started);
 
     let started = Instant::now();
-    let graph = model::build(config, options.engine.dtype)?;
+    let graph = model::build(config, engine.dtype)?;
     model::weights::check_all_used(&checkpoint, &graph)?;
     let max_rows = MaxRows {
-        tokens: options.engine.max_batched_tokens,
-        logits: options.engine.max_logit_rows,
+        tokens: engine.max_batched_tokens,
+        logits: engine.max_logit_rows,
     };
     let plan = Plan::new(graph, max_rows)?;
     let plan_ms = ms(started);
 
     let started = Instant::now();
-    let threads = options.engine.threads;
-    let weights = Weights::load(
-        checkpoint,
-        &plan.graph.weights,
-        options.engine.dtype,
-        threads,
-    )?;
-    let cpu = CpuOptions {
-        threads,
-        num_blocks: options.engine.num_blocks(),
-        path: options.path,
-    };
-    let backend = CpuBackend::open(plan, weights, cpu)?;
-    Ok(OpenedBackend {
-        backend,
+    let specs = &plan.graph.weights;
+    let weights = Weights::load(checkpoint, specs, engine.dtype, engine.threads)?;
+    Ok(Read {
+        plan,
+        weights,
         open_ms,
         plan_ms,
         weights_ms: ms(started),

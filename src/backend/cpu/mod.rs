@@ -23,11 +23,11 @@ use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
 
+use super::inputs::Limits;
 use super::sampling::sample;
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
 use crate::checkpoint::Weights;
-use crate::config::engine::BLOCK_SIZE;
 use crate::error::{Error, Result};
 use crate::graph::cost::{Cost, StepShape};
 use crate::graph::{Op, Plan, TensorId};
@@ -133,83 +133,6 @@ impl CpuBackend {
         }
     }
 
-    fn check_ticket(&self, ticket: Ticket) -> Result<()> {
-        if ticket.0 == self.submitted && self.submitted > 0 {
-            return Ok(());
-        }
-        Err(Error::argument(
-            "ticket",
-            ticket.0,
-            format!("{}, the latest step", self.submitted),
-        ))
-    }
-
-    fn check_inputs(&self, inputs: &StepInputs) -> Result<()> {
-        let tokens = inputs.token_ids.len();
-        let same = |field: &str, found: usize, expected: usize| {
-            if found == expected {
-                Ok(())
-            } else {
-                Err(Error::argument(field, found, expected))
-            }
-        };
-        let below = |field: &str, found: Option<u64>, limit: usize| match found {
-            Some(found) if found >= limit as u64 => {
-                Err(Error::argument(field, found, format!("below {limit}")))
-            }
-            _ => Ok(()),
-        };
-        let largest = |values: &[u32]| values.iter().max().map(|&value| u64::from(value));
-        let max = self.plan.max_rows;
-        below("tokens of the step", Some(tokens as u64), max.tokens + 1)?;
-        below(
-            "logit rows of the step",
-            Some(inputs.logit_rows.len() as u64),
-            max.logits + 1,
-        )?;
-        same("positions", inputs.positions.len(), tokens)?;
-        same("slot_mapping", inputs.slot_mapping.len(), tokens)?;
-        same(
-            "tokens of all sequences",
-            inputs.sequences.iter().map(|span| span.tokens).sum(),
-            tokens,
-        )?;
-        if let Some(vocab) = self.vocab() {
-            below("token id", largest(&inputs.token_ids), vocab)?;
-        }
-        below(
-            "slot",
-            largest(&inputs.slot_mapping),
-            self.num_blocks * BLOCK_SIZE,
-        )?;
-        below("block", largest(&inputs.block_tables), self.num_blocks)?;
-        below("logit row", largest(&inputs.logit_rows), tokens)?;
-        for span in &inputs.sequences {
-            let blocks = (span.cached + span.tokens).div_ceil(BLOCK_SIZE);
-            below(
-                "keys of a sequence, in blocks",
-                Some(blocks as u64),
-                span.table_len + 1,
-            )?;
-            below(
-                "block table end",
-                Some((span.table_start + span.table_len) as u64),
-                inputs.block_tables.len() + 1,
-            )?;
-        }
-        for row in &inputs.samples {
-            below("sample row", Some(row.row as u64), inputs.logit_rows.len())?;
-        }
-        Ok(())
-    }
-
-    fn vocab(&self) -> Option<usize> {
-        self.plan.steps().iter().find_map(|node| match node.op {
-            Op::Embed { table } => Some(self.plan.graph.weights[table.0].rows()),
-            _ => None,
-        })
-    }
-
     fn output_rows(&self) -> &[f32] {
         let Some(output) = self.plan.graph.output() else {
             return &[];
@@ -243,7 +166,8 @@ impl CpuBackend {
 
 impl Backend for CpuBackend {
     fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket> {
-        self.check_inputs(inputs)?;
+        let limits = Limits::of(&self.plan, self.num_blocks);
+        limits.check(inputs)?;
         self.rope.fill(&inputs.positions);
         let fault = Mutex::new(None);
         let step = Step {
@@ -287,12 +211,12 @@ impl Backend for CpuBackend {
     }
 
     fn tokens(&mut self, ticket: Ticket) -> Result<&[u32]> {
-        self.check_ticket(ticket)?;
+        ticket.check(self.submitted)?;
         Ok(&self.tokens)
     }
 
     fn logits(&mut self, ticket: Ticket) -> Result<&[f32]> {
-        self.check_ticket(ticket)?;
+        ticket.check(self.submitted)?;
         Ok(self.output_rows())
     }
 

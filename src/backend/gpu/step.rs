@@ -1,0 +1,270 @@
+//! One step's launches: every stage at the step's rows, on the buffers that stand since the start.
+
+use half::{bf16, f16};
+
+use super::kernels::Kernels;
+use super::launch::{
+    Embed, FlashAttention, Linear, LinearOut, LinearSiluMul, MatrixType, PagedAttention, RmsNorm,
+    RopeAppend, SiluMul,
+};
+use super::lower::{Stage, Work};
+use super::weights::DeviceWeights;
+use crate::DType;
+use crate::backend::StepInputs;
+use crate::config::engine::BLOCK_SIZE;
+use crate::driver::{DevicePtr, DriverError, In, InOut, Launch, Out};
+use crate::graph::{Plan, TensorId, WeightId};
+use crate::shape::{Heads, Rows};
+
+/// Where a step's inputs and the model's state stand on the device.
+#[derive(Debug, Clone, Copy)]
+pub struct Buffers {
+    /// Activations, at the plan's offsets.
+    pub arena: DevicePtr,
+    /// `(layers, 2, blocks, kv heads, 16, dim)`: keys, then values of each layer.
+    pub cache: DevicePtr,
+    /// Partial results of attention.
+    pub partial: DevicePtr,
+    /// Elements that `partial` has room for.
+    pub partial_len: usize,
+    /// `(T)`.
+    pub token_ids: DevicePtr,
+    /// `(T, 2, dim / 2)`.
+    pub cos_sin: DevicePtr,
+    /// `(T)`.
+    pub slot_mapping: DevicePtr,
+    /// `(sequences, 4)`.
+    pub spans: DevicePtr,
+    /// The block tables of all sequences.
+    pub block_tables: DevicePtr,
+    /// `(R)`.
+    pub logit_rows: DevicePtr,
+}
+
+/// A step to be made into launches.
+pub struct Step<'a> {
+    /// The kernels.
+    pub kernels: &'a Kernels,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Its weights.
+    pub weights: &'a DeviceWeights,
+    /// Its buffers.
+    pub buffers: &'a Buffers,
+    /// The step's tokens.
+    pub inputs: &'a StepInputs,
+    /// KV blocks.
+    pub num_blocks: usize,
+}
+
+type Result<T> = std::result::Result<T, DriverError>;
+
+impl Step<'_> {
+    /// The launches of a stage; none where it has no rows.
+    pub fn launches<T: MatrixType>(&self, stage: &Stage) -> Result<Vec<Launch>> {
+        let rows = self.rows(stage.output);
+        if rows == 0 {
+            return Ok(Vec::new());
+        }
+        let launch = match stage.work {
+            Work::Embed { table } => self.embed(table, stage.output)?,
+            Work::RmsNorm { x, weight, eps } => RmsNorm {
+                rows,
+                n: self.cols(x),
+                eps,
+                x: self.input::<f32>(x),
+                weight: self.weights.vector(weight),
+                out: self.output::<T>(stage.output),
+            }
+            .launch(self.kernels)?,
+            Work::Linear {
+                x,
+                weight,
+                bias,
+                add,
+            } => {
+                let (n, k) = self.weights.shape(weight);
+                Linear {
+                    tokens: rows,
+                    n,
+                    k,
+                    x: self.input::<T>(x),
+                    weights: self.weights.packed(weight),
+                    bias: bias.map(|bias| self.weights.vector(bias)),
+                    out: match add {
+                        true => LinearOut::Add(self.in_out(stage.output)),
+                        false => LinearOut::Write(self.output(stage.output)),
+                    },
+                }
+                .launch(self.kernels)?
+            }
+            Work::LinearSiluMul { x, weight } => {
+                let (rows_of_both, k) = self.weights.shape(weight);
+                LinearSiluMul {
+                    tokens: rows,
+                    n: rows_of_both / 2,
+                    k,
+                    x: self.input::<T>(x),
+                    weights: self.weights.packed(weight),
+                    out: self.output(stage.output),
+                }
+                .launch(self.kernels)?
+            }
+            Work::RopeAppend { qkv, layer, heads } => {
+                self.rope_append::<T>(qkv, layer, heads, stage.output)?
+            }
+            Work::Attention { q, layer, heads } => {
+                return self.attention::<T>(q, layer, heads, stage.output);
+            }
+            Work::SiluMul { gate_up } => SiluMul {
+                rows,
+                n: self.cols(stage.output),
+                gate_up: self.input(gate_up),
+                out: self.output::<T>(stage.output),
+            }
+            .launch(self.kernels)?,
+            Work::SelectRows { x } => Embed::<f32> {
+                tokens: rows,
+                vocab: self.rows(x),
+                hidden: self.cols(x),
+                token_ids: In::new(self.buffers.logit_rows, rows),
+                table: self.input(x),
+                out: self.output(stage.output),
+            }
+            .launch(self.kernels)?,
+        };
+        Ok(vec![launch])
+    }
+
+    fn rows(&self, id: TensorId) -> usize {
+        match self.plan.graph.tensors[id.0].rows {
+            Rows::Tokens => self.inputs.token_ids.len(),
+            Rows::Logits => self.inputs.logit_rows.len(),
+        }
+    }
+
+    fn cols(&self, id: TensorId) -> usize {
+        self.plan.graph.tensors[id.0].cols
+    }
+
+    fn place(&self, id: TensorId) -> (DevicePtr, usize) {
+        let at = self.buffers.arena.0 + self.plan.offsets[id.0] as u64;
+        (DevicePtr(at), self.rows(id) * self.cols(id))
+    }
+
+    fn input<E: crate::driver::DeviceType>(&self, id: TensorId) -> In<E> {
+        let (ptr, len) = self.place(id);
+        In::new(ptr, len)
+    }
+
+    fn output<E: crate::driver::DeviceType>(&self, id: TensorId) -> Out<E> {
+        let (ptr, len) = self.place(id);
+        Out::new(ptr, len)
+    }
+
+    fn in_out<E: crate::driver::DeviceType>(&self, id: TensorId) -> InOut<E> {
+        let (ptr, len) = self.place(id);
+        InOut::new(ptr, len)
+    }
+
+    fn embed(&self, table: WeightId, out: TensorId) -> Result<Launch> {
+        let (ptr, stored) = self.weights.rows(table);
+        let (vocab, hidden) = self.weights.shape(table);
+        let tokens = self.rows(out);
+        let token_ids = In::new(self.buffers.token_ids, tokens);
+        let (len, out) = (vocab * hidden, self.output(out));
+        macro_rules! gather {
+            ($stored:ty) => {
+                Embed::<$stored> {
+                    tokens,
+                    vocab,
+                    hidden,
+                    token_ids,
+                    table: In::new(ptr, len),
+                    out,
+                }
+                .launch(self.kernels)
+            };
+        }
+        match stored {
+            DType::F32 => gather!(f32),
+            DType::F16 => gather!(f16),
+            DType::Bf16 => gather!(bf16),
+        }
+    }
+
+    /// Elements of a layer's keys, and of its values.
+    fn cache_len(&self, heads: Heads) -> usize {
+        self.num_blocks * BLOCK_SIZE * heads.kv_dim()
+    }
+
+    /// A layer's keys and values.
+    fn cache<T: MatrixType>(&self, layer: usize, heads: Heads) -> [DevicePtr; 2] {
+        let bytes = (self.cache_len(heads) * size_of::<T>()) as u64;
+        let at = self.buffers.cache.0 + 2 * layer as u64 * bytes;
+        [DevicePtr(at), DevicePtr(at + bytes)]
+    }
+
+    fn rope_append<T: MatrixType>(
+        &self,
+        qkv: TensorId,
+        layer: usize,
+        heads: Heads,
+        q: TensorId,
+    ) -> Result<Launch> {
+        let tokens = self.rows(q);
+        let [keys, values] = self.cache::<T>(layer, heads);
+        let len = self.cache_len(heads);
+        RopeAppend::<T> {
+            tokens,
+            heads,
+            blocks: self.num_blocks,
+            qkv: self.input(qkv),
+            cos_sin: In::new(self.buffers.cos_sin, tokens * heads.dim),
+            slot_mapping: In::new(self.buffers.slot_mapping, tokens),
+            q: self.output(q),
+            keys: InOut::new(keys, len),
+            values: InOut::new(values, len),
+        }
+        .launch(self.kernels)
+    }
+
+    fn attention<T: MatrixType>(
+        &self,
+        q: TensorId,
+        layer: usize,
+        heads: Heads,
+        out: TensorId,
+    ) -> Result<Vec<Launch>> {
+        let spans = &self.inputs.sequences;
+        let longest = spans.iter().map(|span| span.tokens).max().unwrap_or(0);
+        let context = spans.iter().map(|span| span.cached + span.tokens).max();
+        let [keys, values] = self.cache::<T>(layer, heads);
+        let len = self.cache_len(heads);
+        let tables = self.inputs.block_tables.len();
+        let attention = FlashAttention::<T> {
+            tokens: self.rows(q),
+            heads,
+            blocks: self.num_blocks,
+            sequences: spans.len(),
+            longest,
+            context: context.unwrap_or(0),
+            q: self.input(q),
+            keys: In::new(keys, len),
+            values: In::new(values, len),
+            block_tables: In::new(self.buffers.block_tables, tables),
+            spans: In::new(self.buffers.spans, spans.len() * 4),
+            out: self.output(out),
+        };
+        let chunks = PagedAttention::<T>::chunks(attention.context);
+        let partial = attention.tokens * heads.query * chunks * (heads.dim + 2);
+        if !PagedAttention::<T>::suits(heads, longest) || partial > self.buffers.partial_len {
+            return Ok(vec![attention.launch(self.kernels)?]);
+        }
+        let paged = PagedAttention {
+            attention,
+            partial: Out::new(self.buffers.partial, partial),
+        };
+        Ok(paged.launches(self.kernels)?.into())
+    }
+}
