@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoint, Weights};
 use crate::config::{EngineConfig, ModelConfig};
 use crate::driver::Driver;
 use crate::error::Result;
-use crate::graph::Plan;
+use crate::graph::{Graph, Plan};
 use crate::model;
 use crate::shape::MaxRows;
 
@@ -91,7 +91,7 @@ pub fn open_backend(
     config: &ModelConfig,
     options: OpenOptions,
 ) -> Result<OpenedBackend> {
-    let read = read(folder, config, options.engine)?;
+    let read = read(folder, config, options.engine, Plan::new)?;
     let started = Instant::now();
     let cpu = CpuOptions {
         threads: options.engine.threads,
@@ -114,7 +114,7 @@ pub fn open_on(
     config: &ModelConfig,
     engine: EngineConfig,
 ) -> Result<Engine> {
-    let read = read(folder, config, engine)?;
+    let read = read(folder, config, engine, Plan::fused)?;
     let options = GpuOptions {
         num_blocks: engine.num_blocks(),
         max_num_seqs: engine.max_num_seqs,
@@ -132,7 +132,12 @@ struct Read {
     weights_ms: f64,
 }
 
-fn read(folder: &Path, config: &ModelConfig, engine: EngineConfig) -> Result<Read> {
+fn read(
+    folder: &Path,
+    config: &ModelConfig,
+    engine: EngineConfig,
+    place: fn(Graph, MaxRows) -> Result<Plan>,
+) -> Result<Read> {
     engine.validate()?;
     let started = Instant::now();
     let checkpoint = Arc::new(Checkpoint::open(folder)?);
@@ -145,7 +150,7 @@ fn read(folder: &Path, config: &ModelConfig, engine: EngineConfig) -> Result<Rea
         tokens: engine.max_batched_tokens,
         logits: engine.max_logit_rows,
     };
-    let plan = Plan::new(graph, max_rows)?;
+    let plan = place(graph, max_rows)?;
     let plan_ms = ms(started);
 
     let started = Instant::now();

@@ -1,7 +1,7 @@
 //! A graph with every buffer placed for the largest step. Made from shapes alone: no weight is read.
 
 use super::arena::{Lifetime, place};
-use super::op::TensorId;
+use super::op::{Op, TensorId};
 use super::verify::verify;
 use super::{Graph, Node};
 use crate::error::Result;
@@ -21,6 +21,8 @@ pub struct Plan {
     pub lifetimes: Vec<Lifetime>,
     /// Tensors that stand on another tensor's bytes because their op works in place, by `TensorId`.
     pub aliases: Vec<Option<TensorId>>,
+    /// Products that run as one with the SiLU times up behind them, ascending: their own outputs are never written.
+    pub fused: Vec<usize>,
     /// Bytes of the arena.
     pub arena_bytes: usize,
 }
@@ -28,7 +30,25 @@ pub struct Plan {
 impl Plan {
     /// Places the tensors of `graph` for steps of at most `max_rows`.
     pub fn new(graph: Graph, max_rows: MaxRows) -> Result<Self> {
-        let lifetimes = lifetimes(&graph, max_rows)?;
+        Self::placed(graph, max_rows, Vec::new())
+    }
+
+    /// The same for a backend that computes SiLU times up together with the product before it.
+    pub fn fused(graph: Graph, max_rows: MaxRows) -> Result<Self> {
+        let fits = |&index: &usize| silu_mul_behind(&graph.nodes, index);
+        let fused = (0..graph.nodes.len()).filter(fits).collect();
+        Self::placed(graph, max_rows, fused)
+    }
+
+    fn placed(graph: Graph, max_rows: MaxRows, fused: Vec<usize>) -> Result<Self> {
+        let mut lifetimes = lifetimes(&graph, max_rows)?;
+        for &index in &fused {
+            let node = &graph.nodes[index];
+            // What the product reads is read while SiLU times up is written.
+            let x = &mut lifetimes[node.inputs[0].0];
+            x.last = x.last.max(index + 1);
+            lifetimes[node.output.0].bytes = 0;
+        }
         let aliases = aliases(&graph, &lifetimes);
         // An aliased chain is placed once, over the union of its members' lifetimes.
         let mut owners: Vec<Option<Lifetime>> = lifetimes.iter().copied().map(Some).collect();
@@ -63,6 +83,7 @@ impl Plan {
             offsets,
             lifetimes,
             aliases,
+            fused,
             arena_bytes,
         };
         verify(&plan)?;
@@ -78,6 +99,19 @@ impl Plan {
     pub fn max_bytes(&self, id: TensorId) -> usize {
         self.lifetimes[id.0].bytes
     }
+}
+
+/// Whether node `index` is a plain product and the next is SiLU times up, which alone reads it.
+fn silu_mul_behind(nodes: &[Node], index: usize) -> bool {
+    let (node, Some(next)) = (&nodes[index], nodes.get(index + 1)) else {
+        return false;
+    };
+    let plain = matches!(node.op, Op::Linear { bias: None, .. }) && node.inputs.len() == 1;
+    let readers = nodes
+        .iter()
+        .filter(|n| n.inputs.contains(&node.output))
+        .count();
+    plain && readers == 1 && next.op == Op::SiluMul && next.inputs == [node.output]
 }
 
 fn lifetimes(graph: &Graph, max_rows: MaxRows) -> Result<Vec<Lifetime>> {

@@ -1,4 +1,4 @@
-//! From the plan's ops to what the kernels do: a product whose only reader is SiLU times up becomes one stage with it.
+//! From the plan's ops to what the kernels do: a product that the plan fuses with SiLU times up becomes one stage with it.
 
 use crate::graph::{Node, Op, Plan, TensorId, WeightId};
 use crate::shape::Heads;
@@ -85,8 +85,8 @@ pub fn lower(plan: &Plan) -> Vec<Stage> {
     let mut stages = Vec::with_capacity(steps.len());
     let mut index = 0;
     while let Some(node) = steps.get(index) {
-        let fused = silu_mul_behind(plan, index);
-        if let (Some(next), Op::Linear { weight, .. }) = (fused, node.op) {
+        let next = steps.get(index + 1).filter(|_| plan.fused.contains(&index));
+        if let (Some(next), Op::Linear { weight, .. }) = (next, node.op) {
             index += 1;
             stages.push(Stage {
                 node: index,
@@ -106,15 +106,6 @@ pub fn lower(plan: &Plan) -> Vec<Stage> {
         index += 1;
     }
     stages
-}
-
-/// The node behind a plain product, if it is SiLU times up and reads the product alone.
-fn silu_mul_behind(plan: &Plan, index: usize) -> Option<&Node> {
-    let (node, next) = (&plan.steps()[index], plan.steps().get(index + 1)?);
-    let plain = matches!(node.op, Op::Linear { bias: None, .. }) && node.inputs.len() == 1;
-    let only_reader = plan.lifetimes[node.output.0].last == index + 1;
-    let fits = plain && only_reader && next.op == Op::SiluMul && next.inputs == [node.output];
-    fits.then_some(next)
 }
 
 fn work(node: &Node) -> Work {

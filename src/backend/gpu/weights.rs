@@ -75,7 +75,7 @@ impl DeviceWeights {
             }
             let (bytes, stored) = stacked(weights, id);
             if gathered(stages, id) {
-                places[index].rows = Some((memory.upload(&bytes)?, stored));
+                places[index].rows = Some(upload_rows(memory, &bytes, stored)?);
             }
             if let Some(packing) = multiplied(stages, id) {
                 let elements: Vec<T> = bytemuck::pod_collect_to_vec(&bytes);
@@ -117,6 +117,20 @@ impl DeviceWeights {
         let ptr = self.places[id.0].vector.unwrap_or(DevicePtr(0));
         In::new(ptr, self.shapes[id.0].0)
     }
+}
+
+/// Rows as they are stored; widened where the device has no kernels for their type.
+fn upload_rows(
+    memory: &mut Memory,
+    bytes: &[u8],
+    stored: DType,
+) -> Result<(DevicePtr, DType), DriverError> {
+    if stored != DType::Bf16 || memory.driver().facts().target.has_bf16() {
+        return Ok((memory.upload(bytes)?, stored));
+    }
+    let narrow: Vec<half::bf16> = bytemuck::pod_collect_to_vec(bytes);
+    let wide: Vec<f32> = narrow.into_iter().map(half::bf16::to_f32).collect();
+    Ok((memory.upload(&wide)?, DType::F32))
 }
 
 fn gathered(stages: &[Stage], id: WeightId) -> bool {
