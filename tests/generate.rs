@@ -113,11 +113,21 @@ fn json_has_the_documented_keys_and_sane_values() {
     let folder = model();
     let report = json_of(
         &folder,
-        &["--prompt", PROMPT, "--max-tokens", "5", "--ignore-eos"],
+        &[
+            "--prompt",
+            PROMPT,
+            "--max-tokens",
+            "5",
+            "--ignore-eos",
+            "--device",
+            "cpu",
+        ],
     );
     let expected = [
         "model",
         "device",
+        "gpu",
+        "notes",
         "dtype",
         "threads",
         "simd",
@@ -159,6 +169,8 @@ fn json_has_the_documented_keys_and_sane_values() {
         }
     }
     assert_eq!(report["device"], "cpu");
+    assert!(report["gpu"].is_null());
+    assert_eq!(report["notes"], json!([]));
     assert_eq!(report["dtype"], "bf16");
     assert_eq!(report["prompt_tokens"], PROMPT.len());
     assert_eq!(report["finish_reason"], "max_tokens");

@@ -6,14 +6,16 @@ use std::time::Instant;
 
 use super::Engine;
 use crate::DType;
+use crate::backend::Backend;
 use crate::backend::cpu::footprint::Footprint;
 use crate::backend::cpu::simd;
 use crate::backend::cpu::{CpuBackend, CpuOptions};
+use crate::backend::gpu::launch::HEAD_DIMS;
 use crate::backend::gpu::{GpuBackend, GpuOptions};
 use crate::checkpoint::{Checkpoint, Weights};
 use crate::config::{EngineConfig, ModelConfig};
-use crate::driver::Driver;
-use crate::error::Result;
+use crate::driver::{Driver, Target};
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Plan};
 use crate::model;
 use crate::shape::MaxRows;
@@ -55,15 +57,27 @@ pub fn default_dtype(folder: &Path, config: &ModelConfig) -> Result<DType> {
 
 /// A running backend, for who drives it without an engine, and how long its phases took.
 #[derive(Debug)]
-pub struct OpenedBackend {
+pub struct OpenedBackend<B> {
     /// Ready for steps.
-    pub backend: CpuBackend,
+    pub backend: B,
     /// As in `Opened`.
     pub open_ms: f64,
     /// As in `Opened`.
     pub plan_ms: f64,
     /// As in `Opened`.
     pub weights_ms: f64,
+}
+
+impl<B: Backend + 'static> OpenedBackend<B> {
+    /// The same for who does not care which backend it is.
+    pub fn boxed(self) -> OpenedBackend<Box<dyn Backend>> {
+        OpenedBackend {
+            backend: Box::new(self.backend),
+            open_ms: self.open_ms,
+            plan_ms: self.plan_ms,
+            weights_ms: self.weights_ms,
+        }
+    }
 }
 
 /// Opens `folder`. The plan is made, and its sizes are known, before any weight is read.
@@ -90,7 +104,7 @@ pub fn open_backend(
     folder: &Path,
     config: &ModelConfig,
     options: OpenOptions,
-) -> Result<OpenedBackend> {
+) -> Result<OpenedBackend<CpuBackend>> {
     let read = read(folder, config, options.engine, Plan::new)?;
     let started = Instant::now();
     let cpu = CpuOptions {
@@ -114,13 +128,62 @@ pub fn open_on(
     config: &ModelConfig,
     engine: EngineConfig,
 ) -> Result<Engine> {
+    let opened = open_backend_on(driver, folder, config, engine)?;
+    Engine::new(engine, config.vocab_size, Box::new(opened.backend))
+}
+
+/// The same without an engine around its backend.
+pub fn open_backend_on(
+    driver: Box<dyn Driver>,
+    folder: &Path,
+    config: &ModelConfig,
+    engine: EngineConfig,
+) -> Result<OpenedBackend<GpuBackend>> {
+    check_target(folder, config, engine.dtype, driver.facts().target)?;
     let read = read(folder, config, engine, Plan::fused)?;
+    let started = Instant::now();
     let options = GpuOptions {
         num_blocks: engine.num_blocks(),
         max_num_seqs: engine.max_num_seqs,
     };
     let backend = GpuBackend::open(read.plan, &read.weights, options, driver)?;
-    Engine::new(engine, config.vocab_size, Box::new(backend))
+    Ok(OpenedBackend {
+        backend,
+        open_ms: read.open_ms,
+        plan_ms: read.plan_ms,
+        weights_ms: read.weights_ms + ms(started),
+    })
+}
+
+/// Refuses what the kernels of `target` are not made for.
+pub fn check_target(
+    folder: &Path,
+    config: &ModelConfig,
+    dtype: DType,
+    target: Target,
+) -> Result<()> {
+    let runs = |other: DType| match other {
+        DType::F16 => true,
+        DType::Bf16 => target.has_bf16(),
+        DType::F32 => false,
+    };
+    if !runs(dtype) {
+        let there = [DType::Bf16, DType::F16].into_iter().filter(|d| runs(*d));
+        let there: Vec<&str> = there.map(DType::name).collect();
+        let there = there.join(" or ");
+        let expected = format!("{there} on a GPU of {target}, or --device cpu for {dtype}");
+        return Err(Error::argument("dtype", dtype, expected));
+    }
+    if !HEAD_DIMS.contains(&config.head_dim) {
+        let dims = HEAD_DIMS.map(|dim| dim.to_string()).join(", ");
+        return Err(Error::unsupported(
+            folder.join("config.json"),
+            "head_dim",
+            config.head_dim,
+            format!("{dims} on a GPU; --device cpu takes every one"),
+        ));
+    }
+    Ok(())
 }
 
 /// What any backend is made of.

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser};
 use qwarp::{Error, Result};
 
+use crate::device::DeviceArgs;
 use crate::dtype::DtypeArg;
 use crate::threads;
 
@@ -48,15 +49,14 @@ pub struct Cli {
     #[arg(long)]
     pub ignore_eos: bool,
 
-    /// Where to run
-    #[arg(long, value_enum, default_value_t = Device::Auto)]
-    pub device: Device,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 
-    /// Type of matrix inputs and KV cache; auto is the type that config.json names
+    /// Type of matrix inputs and KV cache; auto is the type that config.json names (f16 on a GPU without bf16)
     #[arg(long, value_enum, default_value_t = DtypeArg::Auto)]
     pub dtype: DtypeArg,
 
-    /// Worker threads [default: all cores]
+    /// Worker threads of the CPU, or of the emulator [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 
@@ -144,15 +144,6 @@ pub struct SamplingArgs {
     /// Key of the random draws; the same seed gives the same answer
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-}
-
-/// Where a model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Device {
-    /// The fastest there is
-    Auto,
-    /// This machine's processor
-    Cpu,
 }
 
 impl Cli {

@@ -3,6 +3,8 @@
 mod args;
 #[path = "../shared/cache_dir.rs"]
 mod cache_dir;
+#[path = "../shared/device.rs"]
+mod device;
 #[path = "../shared/dtype.rs"]
 mod dtype;
 #[path = "../shared/interrupt.rs"]

@@ -4,12 +4,16 @@ use qwarp::engine::FinishReason;
 use qwarp::engine::metrics::Percentiles;
 use serde_json::{Value, json};
 
+use crate::device::About;
+
 /// Everything measured in one run.
 pub struct Report {
     pub model: String,
+    pub device: About,
     pub dtype: &'static str,
     pub threads: usize,
-    pub simd: &'static str,
+    /// On the CPU.
+    pub simd: Option<&'static str>,
     pub sampling: String,
     pub prompt_tokens: usize,
     pub token_ids: Vec<u32>,
@@ -54,7 +58,9 @@ impl Report {
         let itl = Percentiles::of(&self.itl_ms);
         json!({
             "model": self.model,
-            "device": "cpu",
+            "device": self.device.kind,
+            "gpu": self.device.gpu_json(),
+            "notes": self.device.notes,
             "dtype": self.dtype,
             "threads": self.threads,
             "simd": self.simd,
@@ -93,10 +99,15 @@ impl Report {
             (
                 "model".into(),
                 format!(
-                    "{} ({}, {} threads, {})",
-                    self.model, self.dtype, self.threads, self.simd
+                    "{} ({}, {} threads{})",
+                    self.model,
+                    self.dtype,
+                    self.threads,
+                    self.simd
+                        .map_or_else(String::new, |simd| format!(", {simd}"))
                 ),
             ),
+            ("device".into(), self.device.text()),
             ("sampling".into(), self.sampling.clone()),
             (
                 "finish".into(),
@@ -122,7 +133,15 @@ impl Report {
             ("plan".into(), format!("{:9.1} ms", self.plan_ms)),
             (
                 "weights".into(),
-                format!("{:9.1} ms   checked and mapped", self.weights_ms),
+                format!(
+                    "{:9.1} ms   checked and {}",
+                    self.weights_ms,
+                    if self.device.is_cpu() {
+                        "mapped"
+                    } else {
+                        "packed on the device"
+                    }
+                ),
             ),
         ];
         if let (Some(prefill_ms), Some(rate)) = (self.prefill_ms, self.prefill_tokens_per_s()) {
@@ -168,6 +187,8 @@ impl Report {
                 ),
             ));
         }
+        let notes = self.device.notes.iter();
+        rows.extend(notes.map(|note| ("note".into(), note.clone())));
         rows.iter()
             .map(|(name, text)| format!("{name:>12}  {text}\n"))
             .collect()

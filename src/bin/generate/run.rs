@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use qwarp::backend::sampling::check_logit_bias;
 use qwarp::config::{EngineConfig, GenerationConfig, ModelConfig};
 use qwarp::engine::text::TextStream;
-use qwarp::engine::{Engine, FinishReason, OpenOptions, Opened, Request, open};
+use qwarp::engine::{Engine, FinishReason, Request};
 use qwarp::tokenizer::Tokenizer;
 use qwarp::{DType, Error, Result};
 
@@ -30,20 +30,16 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
     let params = sampling::params(&cli.sampling, &generation);
     params.validate()?;
     check_logit_bias(&cli.sampling.logit_bias, config.vocab_size)?;
+    let chosen = (cli.device).choose(&cli.model, &config, cli.dtype, threads)?;
+    let about = chosen.about.clone();
     let reading = Instant::now();
     let tokenizer = open_tokenizer(cli)?;
     let tokenizer_ms = ms(reading);
     let prompt = prompt::tokens(cli, &tokenizer, config.vocab_size)?;
     let wanted_logits = logits_range(cli, prompt.len())?;
-    let engine_config = limits(cli, &config, prompt.len(), threads)?;
-    let opened = open(
-        &cli.model,
-        &config,
-        OpenOptions {
-            engine: engine_config,
-            path,
-        },
-    )?;
+    let engine_config = limits(cli, &config, prompt.len(), threads, chosen.dtype)?;
+    let opened = chosen.open_backend(&cli.model, &config, engine_config, path)?;
+    let mut engine = Engine::new(engine_config, config.vocab_size, opened.backend)?;
 
     let request = Request {
         params,
@@ -56,13 +52,6 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         wanted_logits,
         ..Request::new(prompt, cli.max_tokens)
     };
-    let Opened {
-        mut engine,
-        open_ms,
-        plan_ms,
-        weights_ms,
-        memory: _,
-    } = opened;
     let answer = Answer::generate(
         cli,
         &mut engine,
@@ -75,7 +64,7 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         model: model_name(cli),
         dtype: engine_config.dtype.name(),
         threads,
-        simd: path.name(),
+        simd: about.is_cpu().then(|| path.name()),
         sampling: sampling::describe(&params, &request.logit_bias),
         prompt_tokens: request.prompt.len(),
         token_ids: answer.token_ids,
@@ -83,14 +72,17 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         finish_reason: answer.finish_reason,
         tokenizer_ms,
         tokenizer_from_cache: tokenizer.is_from_cache(),
-        open_ms,
-        weights_ms,
-        plan_ms,
+        open_ms: opened.open_ms,
+        weights_ms: opened.weights_ms,
+        plan_ms: opened.plan_ms,
         prefill_ms: answer.prefill_ms,
         ttft_ms: answer.ttft_ms,
         total_ms: ms(started),
         bytes_per_token: (!answer.itl_ms.is_empty()).then_some(answer.bytes_per_token),
-        read_gb_per_s: (!answer.itl_ms.is_empty()).then(|| best_read(&mut engine)),
+        // Nothing is measured on a GPU yet, and an emulator's own speed is nobody's limit.
+        read_gb_per_s: (!answer.itl_ms.is_empty() && about.is_cpu())
+            .then(|| best_read(&mut engine)),
+        device: about,
         itl_ms: answer.itl_ms,
     };
     let mut out = std::io::stdout().lock();
@@ -238,7 +230,13 @@ fn prefill_bar(cli: &Cli, prompt_tokens: usize) -> ProgressBar {
     bar
 }
 
-fn limits(cli: &Cli, config: &ModelConfig, prompt: usize, threads: usize) -> Result<EngineConfig> {
+fn limits(
+    cli: &Cli,
+    config: &ModelConfig,
+    prompt: usize,
+    threads: usize,
+    dtype: DType,
+) -> Result<EngineConfig> {
     let context = config.max_position_embeddings;
     if prompt > context {
         return Err(Error::argument(
@@ -247,10 +245,6 @@ fn limits(cli: &Cli, config: &ModelConfig, prompt: usize, threads: usize) -> Res
             format!("at most {context}, the model's context"),
         ));
     }
-    let dtype: DType = match cli.dtype.explicit() {
-        Some(dtype) => dtype,
-        None => qwarp::engine::open::default_dtype(&cli.model, config)?,
-    };
     let chunk = cli.prefill_chunk.min(prompt);
     Ok(EngineConfig {
         dtype,

@@ -118,6 +118,9 @@ type PagedStub<T> = fn(
 type MergeStub<T> =
     fn(&Kernels, Geometry, In<f32>, In<u32>, Out<T>, u32) -> Result<Launch, DriverError>;
 
+/// Head dims that attention has kernels for.
+pub const HEAD_DIMS: [usize; 2] = [64, 128];
+
 /// A type that q and the cache may have.
 pub trait AttentionType: DeviceType {
     /// Its kernels for many tokens, by head dim.
@@ -130,24 +133,24 @@ pub trait AttentionType: DeviceType {
 
 impl AttentionType for f16 {
     const FLASH: [(usize, FlashStub<f16>); 2] = [
-        (64, Kernels::flash_attention_f16_d64),
-        (128, Kernels::flash_attention_f16_d128),
+        (HEAD_DIMS[0], Kernels::flash_attention_f16_d64),
+        (HEAD_DIMS[1], Kernels::flash_attention_f16_d128),
     ];
     const PAGED: [(usize, PagedStub<f16>); 2] = [
-        (64, Kernels::paged_attention_f16_d64),
-        (128, Kernels::paged_attention_f16_d128),
+        (HEAD_DIMS[0], Kernels::paged_attention_f16_d64),
+        (HEAD_DIMS[1], Kernels::paged_attention_f16_d128),
     ];
     const MERGE: MergeStub<f16> = Kernels::paged_attention_f16_merge;
 }
 
 impl AttentionType for bf16 {
     const FLASH: [(usize, FlashStub<bf16>); 2] = [
-        (64, Kernels::flash_attention_bf16_d64),
-        (128, Kernels::flash_attention_bf16_d128),
+        (HEAD_DIMS[0], Kernels::flash_attention_bf16_d64),
+        (HEAD_DIMS[1], Kernels::flash_attention_bf16_d128),
     ];
     const PAGED: [(usize, PagedStub<bf16>); 2] = [
-        (64, Kernels::paged_attention_bf16_d64),
-        (128, Kernels::paged_attention_bf16_d128),
+        (HEAD_DIMS[0], Kernels::paged_attention_bf16_d64),
+        (HEAD_DIMS[1], Kernels::paged_attention_bf16_d128),
     ];
     const MERGE: MergeStub<bf16> = Kernels::paged_attention_bf16_merge;
 }
