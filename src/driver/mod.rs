@@ -3,8 +3,8 @@
 //! Two implementations: the CUDA driver, and [`crate::emu`], which runs the same PTX on any machine and checks it. Launch
 //! code is written once, against this trait.
 //!
-//! Work is queued in order on one stream: a launch sees everything that was queued before it. Copies out and
-//! [`Driver::synchronize`] wait.
+//! Work is queued in order on one stream: a launch sees everything that was queued before it. [`Driver::copy_out`],
+//! [`Driver::collect`] and [`Driver::synchronize`] wait.
 
 mod args;
 mod card;
@@ -42,6 +42,10 @@ pub struct EventId(pub u32);
 /// A fixed sequence of launches, each after the one before (a CUDA graph on hardware).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SequenceId(pub u32);
+
+/// Host memory that copies out are queued to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MailboxId(pub u32);
 
 /// What a device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +110,20 @@ pub trait Driver {
     /// Gives back what [`Driver::alloc`] gave.
     fn free(&self, ptr: DevicePtr) -> Result<()>;
 
-    /// Queues a copy to the device.
+    /// Queues a copy to the device; `bytes` may change as soon as this returns.
     fn copy_in(&self, to: DevicePtr, bytes: &[u8]) -> Result<()>;
 
     /// Waits for everything queued, then copies from the device.
     fn copy_out(&self, from: DevicePtr, bytes: &mut [u8]) -> Result<()>;
+
+    /// Host memory of `bytes` bytes for copies that are queued.
+    fn mailbox(&self, bytes: usize) -> Result<MailboxId>;
+
+    /// Queues a copy of `bytes` bytes from the device to a mailbox, over what was in it.
+    fn queue_out(&self, from: DevicePtr, bytes: usize, to: MailboxId) -> Result<()>;
+
+    /// Waits for the last copy queued to a mailbox, and for nothing that was queued after it, and takes its first bytes.
+    fn collect(&self, from: MailboxId, bytes: &mut [u8]) -> Result<()>;
 
     /// Queues a fill of `len` bytes with `byte`.
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()>;
@@ -138,6 +151,9 @@ pub trait Driver {
 
     /// Fixes a sequence of launches, built node by node, each depending on the one before.
     fn sequence(&self, launches: &[Launch]) -> Result<SequenceId>;
+
+    /// Puts another launch of the same kernel in the place of launch `index`, for the replays that are queued from now on.
+    fn change(&self, sequence: SequenceId, index: usize, launch: &Launch) -> Result<()>;
 
     /// Queues a fixed sequence.
     fn replay(&self, sequence: SequenceId) -> Result<()>;

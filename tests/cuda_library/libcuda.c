@@ -30,6 +30,7 @@ enum {
 
 #define MEMORY ((size_t)1 << 30)
 #define MOST 4096
+#define MOST_NODES 16
 
 typedef struct {
     unsigned grid[3], block[3], shared;
@@ -42,13 +43,15 @@ typedef struct Handle {
     const char *kind;
     int alive;
     /* A graph's nodes, a node's launch, an event's time, the shared memory that a function was promised. */
-    struct Handle *nodes[16];
+    struct Handle *nodes[MOST_NODES];
     int count, time;
     unsigned shared;
     int echoes;
     /* The context it was made in: it is of use in no other. */
     const struct Handle *home;
     Echo echo;
+    /* What each node of an instantiated graph launches now. */
+    Echo echoes_of[MOST_NODES];
 } Handle;
 
 typedef struct {
@@ -128,6 +131,41 @@ static Handle *make(const char *kind) {
 static void end(Handle *handle) {
     handle->alive = 0;
     note("end", handle->kind, "");
+}
+
+/* Copies from and to page-locked memory happen as late as a GPU may make them: with the next thing on the stream that is no
+ * such copy, or when somebody waits. */
+typedef struct {
+    char *to;
+    const char *from;
+    size_t bytes;
+} Copy;
+
+static Copy pending[MOST];
+static int waiting;
+
+static void drain(void) {
+    for (int i = 0; i < waiting; i++)
+        memcpy(pending[i].to, pending[i].from, pending[i].bytes);
+    waiting = 0;
+}
+
+static Allocation locked[MOST];
+static int locks;
+
+static Allocation *find_locked(const void *at) {
+    for (int i = 0; i < locks; i++)
+        if (locked[i].start && (const char *)at >= locked[i].start && (const char *)at < locked[i].start + locked[i].bytes)
+            return &locked[i];
+    return NULL;
+}
+
+static void copy(void *to, const void *from, size_t bytes, const void *host) {
+    if (waiting == MOST || !find_locked(host))
+        drain();
+    pending[waiting++] = (Copy){to, from, bytes};
+    if (!find_locked(host))
+        drain();
 }
 
 static Allocation *find(uint64_t at, size_t bytes) {
@@ -247,6 +285,7 @@ int cuStreamDestroy_v2(Handle *stream) {
 int cuStreamSynchronize(Handle *stream) {
     BEGIN_HERE;
     NEED(stream, "stream");
+    drain();
     END(OK);
 }
 
@@ -282,11 +321,31 @@ int cuMemFree_v2(uint64_t at) {
     END(OK);
 }
 
+int cuMemHostAlloc(void **out, size_t bytes, unsigned flags) {
+    BEGIN_HERE;
+    REFUSE_IF(!bytes || flags || locks == MOST, INVALID_VALUE);
+    *out = malloc(bytes);
+    locked[locks++] = (Allocation){*out, bytes, current};
+    note("new", "locked", "");
+    END(OK);
+}
+
+int cuMemFreeHost(void *start) {
+    BEGIN_HERE;
+    Allocation *found = find_locked(start);
+    REFUSE_IF(!found || found->start != start || found->home != current, INVALID_VALUE);
+    drain();
+    free(found->start);
+    found->start = NULL;
+    note("end", "locked", "");
+    END(OK);
+}
+
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Handle *stream) {
     BEGIN_HERE;
     NEED(stream, "stream");
     REFUSE_IF(!find(to, bytes), INVALID_VALUE);
-    memcpy((void *)(uintptr_t)to, from, bytes);
+    copy((void *)(uintptr_t)to, from, bytes, from);
     END(OK);
 }
 
@@ -294,7 +353,7 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, Handle *stream) 
     BEGIN_HERE;
     NEED(stream, "stream");
     REFUSE_IF(!find(from, bytes), INVALID_VALUE);
-    memcpy(to, (void *)(uintptr_t)from, bytes);
+    copy(to, (void *)(uintptr_t)from, bytes, to);
     END(OK);
 }
 
@@ -302,6 +361,7 @@ int cuMemsetD8Async(uint64_t to, unsigned char byte, size_t bytes, Handle *strea
     BEGIN_HERE;
     NEED(stream, "stream");
     REFUSE_IF(!bytes || !find(to, bytes), INVALID_VALUE);
+    drain();
     memset((void *)(uintptr_t)to, byte, bytes);
     END(OK);
 }
@@ -369,6 +429,7 @@ int cuLaunchKernel(Handle *function, unsigned gx, unsigned gy, unsigned gz, unsi
     NEED(function, "function");
     NEED(stream, "stream");
     REFUSE_IF(extra || shared > function->shared, INVALID_VALUE);
+    drain();
     launches++;
     if (!function->echoes)
         END(OK);
@@ -377,10 +438,12 @@ int cuLaunchKernel(Handle *function, unsigned gx, unsigned gy, unsigned gz, unsi
     END(run(&echo));
 }
 
+/* With the flag 2 it has no time. */
 int cuEventCreate(Handle **out, unsigned flags) {
     BEGIN_HERE;
-    REFUSE_IF(flags, INVALID_VALUE);
+    REFUSE_IF(flags && flags != 2, INVALID_VALUE);
     *out = make("event");
+    (*out)->shared = flags;
     END(OK);
 }
 
@@ -403,6 +466,7 @@ int cuEventRecord(Handle *event, Handle *stream) {
 int cuEventSynchronize(Handle *event) {
     BEGIN_HERE;
     NEED(event, "event");
+    drain();
     event->count = 1;
     END(OK);
 }
@@ -412,7 +476,7 @@ int cuEventElapsedTime(float *milliseconds, Handle *start, Handle *stop) {
     BEGIN_HERE;
     NEED(start, "event");
     NEED(stop, "event");
-    REFUSE_IF(!start->time || !stop->time, INVALID_HANDLE);
+    REFUSE_IF(!start->time || !stop->time || start->shared || stop->shared, INVALID_HANDLE);
     REFUSE_IF(!start->count || !stop->count, NOT_READY);
     *milliseconds = (float)(stop->time - start->time) / 2;
     END(OK);
@@ -445,7 +509,7 @@ int cuGraphAddKernelNode_v2(Handle **out, Handle *graph, Handle **after, size_t 
     NEED(graph, "graph");
     NEED(node->function, "function");
     size_t expected = graph->count > 0;
-    REFUSE_IF(node->extra || node->kernel || node->context || node->shared > node->function->shared || graph->count == 16, INVALID_VALUE);
+    REFUSE_IF(node->extra || node->kernel || node->context || node->shared > node->function->shared || graph->count == MOST_NODES, INVALID_VALUE);
     REFUSE_IF(count != expected || (count && after[0] != graph->nodes[graph->count - 1]), INVALID_VALUE);
     Handle *made = calloc(1, sizeof *made);
     *made = (Handle){.kind = "node", .alive = 1, .home = current, .echoes = node->function->echoes, .echo = {.shared = node->shared}};
@@ -464,6 +528,27 @@ int cuGraphInstantiateWithFlags(Handle **out, Handle *graph, unsigned long long 
     *out = make("exec");
     memcpy((*out)->nodes, graph->nodes, sizeof graph->nodes);
     (*out)->count = graph->count;
+    for (int i = 0; i < graph->count; i++)
+        (*out)->echoes_of[i] = graph->nodes[i]->echo;
+    END(OK);
+}
+
+/* A node of the graph that it was made from takes another launch of its kernel. */
+int cuGraphExecKernelNodeSetParams_v2(Handle *exec, Handle *node, const NodeParameters *changed) {
+    BEGIN_HERE;
+    NEED(exec, "exec");
+    NEED(node, "node");
+    NEED(changed->function, "function");
+    int place = 0;
+    while (place < exec->count && exec->nodes[place] != node)
+        place++;
+    REFUSE_IF(place == exec->count || changed->function->echoes != node->echoes, INVALID_VALUE);
+    REFUSE_IF(changed->extra || changed->kernel || changed->context || changed->shared > changed->function->shared, INVALID_VALUE);
+    exec->echoes_of[place] = (Echo){.shared = changed->shared};
+    memcpy(exec->echoes_of[place].grid, changed->grid, sizeof changed->grid);
+    memcpy(exec->echoes_of[place].block, changed->block, sizeof changed->block);
+    if (node->echoes)
+        read_parameters(&exec->echoes_of[place], changed->parameters);
     END(OK);
 }
 
@@ -478,9 +563,10 @@ int cuGraphLaunch(Handle *exec, Handle *stream) {
     BEGIN_HERE;
     NEED(exec, "exec");
     NEED(stream, "stream");
+    drain();
     for (int i = 0; i < exec->count; i++) {
         launches++;
-        int code = exec->nodes[i]->echoes ? run(&exec->nodes[i]->echo) : OK;
+        int code = exec->nodes[i]->echoes ? run(&exec->echoes_of[i]) : OK;
         REFUSE_IF(code, code);
     }
     END(OK);

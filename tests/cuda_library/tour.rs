@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use qwarp::driver::cuda::Cuda;
 use qwarp::driver::{
     Args, DevicePtr, Driver, DriverError, EventId, FunctionId, Geometry, Image, InOut, Launch,
-    ModuleId, Result, SequenceId, Target,
+    MailboxId, ModuleId, Result, SequenceId, Target,
 };
 
 /// What makes this program be the tour.
@@ -87,7 +87,51 @@ fn memory(cuda: &Cuda) -> Result<DevicePtr> {
     expected[5..12].fill(0xee);
     assert_eq!(back, expected);
     cuda.free(nothing)?;
+    through_the_ring(cuda)?;
+    mailboxes(cuda, out)?;
     Ok(out)
+}
+
+/// More than the ring holds, from memory that changes as soon as each call has returned.
+fn through_the_ring(cuda: &Cuda) -> Result<()> {
+    let words = (21 << 20) / 4 + 1;
+    let big = cuda.alloc(4 * words as usize)?;
+    let word = |i: u32| i.wrapping_mul(0x9e37_79b9);
+    let expected: Vec<u32> = (0..words).map(word).collect();
+    let mut sent = expected.clone();
+    let (head, rest) = sent.split_at_mut(3);
+    for (offset, part) in [(0, head), (12, rest)] {
+        cuda.copy_in(DevicePtr(big.0 + offset), bytemuck::cast_slice(part))?;
+        part.fill(0);
+    }
+    let mut back = vec![0u32; words as usize];
+    cuda.copy_out(big, bytemuck::cast_slice_mut(&mut back))?;
+    assert!(back == expected);
+    cuda.free(big)
+}
+
+/// A copy that is queued before its source changes, and taken after.
+fn mailboxes(cuda: &Cuda, out: DevicePtr) -> Result<()> {
+    let [small, large] = [cuda.mailbox(3)?, cuda.mailbox(40)?];
+    let [mut before, mut after] = [[0; 12], [0; 12]];
+    cuda.copy_out(out, &mut before)?;
+    cuda.queue_out(out, 12, large)?;
+    cuda.fill(out, 0x5a, 2)?;
+    cuda.collect(large, &mut after)?;
+    assert_eq!(after, before);
+    cuda.queue_out(out, 3, small)?;
+    cuda.collect(small, &mut after[..3])?;
+    assert_eq!(after[..3], [0x5a, 0x5a, before[2]]);
+    cuda.copy_in(out, &before)?;
+    let refused = [
+        cuda.queue_out(out, 4, small),
+        cuda.collect(large, &mut [0; 13]),
+        cuda.collect(MailboxId(9), &mut []),
+    ];
+    for error in refused.map(Result::unwrap_err) {
+        assert!(matches!(error, DriverError::Unknown { .. }), "{error}");
+    }
+    Ok(())
 }
 
 /// A module from PTX, one from a cubin, one that does not compile.
@@ -190,7 +234,18 @@ fn sequences(cuda: &Cuda, function: FunctionId, out: DevicePtr) -> Result<()> {
         hold(cuda, out, slot, &echo(function, out, slot).1)?;
     }
     hold(cuda, out, 1, &[0; WORDS])?;
-    cuda.replay(one)
+    // The second launch becomes another, for this sequence alone.
+    let (changed, words) = echo(function, out, 1);
+    cuda.change(three, 1, &changed)?;
+    cuda.fill(out, 0, SLOTS * WORDS * 4)?;
+    cuda.replay(three)?;
+    hold(cuda, out, 1, &words)?;
+    hold(cuda, out, 0, &[0; WORDS])?;
+    cuda.replay(one)?;
+    hold(cuda, out, 2, &echo(function, out, 2).1)?;
+    let error = cuda.change(three, 3, &changed).unwrap_err();
+    assert!(matches!(error, DriverError::Unknown { .. }), "{error}");
+    Ok(())
 }
 
 /// What this device has not, and more than it has.

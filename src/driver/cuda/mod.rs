@@ -1,6 +1,7 @@
 //! The CUDA driver, loaded at run time: the same binary runs with and without a GPU.
 
 mod call;
+mod pinned;
 mod probe;
 mod sequence;
 mod state;
@@ -13,10 +14,11 @@ use std::ffi::CString;
 use cudarc::driver::sys;
 
 use super::{
-    DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Image, Launch, ModuleId,
-    Result, SequenceId,
+    DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Image, Launch, MailboxId,
+    ModuleId, Result, SequenceId,
 };
 use call::check;
+use pinned::{Mailbox, Ring};
 use sequence::{Sequence, params};
 use state::{Handles, load};
 
@@ -75,6 +77,7 @@ impl Cuda {
         check("cuStreamCreate", unsafe {
             sys::cuStreamCreate(&mut cuda.stream, flags)
         })?;
+        cuda.handles.get_mut().ring = Some(Ring::new()?);
         Ok(cuda)
     }
 
@@ -126,10 +129,9 @@ impl Driver for Cuda {
 
     fn copy_in(&self, to: DevicePtr, bytes: &[u8]) -> Result<()> {
         self.here()?;
-        // SAFETY: the slice is valid for its length, and pageable memory has been read when the call returns.
-        check("cuMemcpyHtoDAsync_v2", unsafe {
-            sys::cuMemcpyHtoDAsync_v2(to.0, bytes.as_ptr().cast(), bytes.len(), self.stream)
-        })
+        let mut handles = self.handles.borrow_mut();
+        let ring = handles.ring.as_mut();
+        ring.map_or(Ok(()), |ring| ring.send(to, bytes, self.stream))
     }
 
     fn copy_out(&self, from: DevicePtr, bytes: &mut [u8]) -> Result<()> {
@@ -141,6 +143,23 @@ impl Driver for Cuda {
         let waited = self.synchronize();
         check("cuMemcpyDtoHAsync_v2", queued)?;
         waited
+    }
+
+    fn mailbox(&self, bytes: usize) -> Result<MailboxId> {
+        self.here()?;
+        let mailbox = Mailbox::new(bytes)?;
+        Ok(self.handles.borrow_mut().add_mailbox(mailbox))
+    }
+
+    fn queue_out(&self, from: DevicePtr, bytes: usize, to: MailboxId) -> Result<()> {
+        self.here()?;
+        let mut handles = self.handles.borrow_mut();
+        handles.mailbox(to)?.queue(from, bytes, self.stream)
+    }
+
+    fn collect(&self, from: MailboxId, bytes: &mut [u8]) -> Result<()> {
+        self.here()?;
+        self.handles.borrow_mut().mailbox(from)?.collect(bytes)
     }
 
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
@@ -265,6 +284,19 @@ impl Driver for Cuda {
         };
         let sequence = Sequence::new(&nodes)?;
         Ok(self.handles.borrow_mut().add_sequence(sequence))
+    }
+
+    fn change(&self, sequence: SequenceId, index: usize, launch: &Launch) -> Result<()> {
+        self.here()?;
+        let function = {
+            let handles = self.handles.borrow();
+            let function = handles.function(launch.function)?;
+            function.prepared(launch.geometry.shared_bytes)?
+        };
+        let mut handles = self.handles.borrow_mut();
+        handles
+            .sequence_mut(sequence)?
+            .change(index, function, launch)
     }
 
     fn replay(&self, sequence: SequenceId) -> Result<()> {

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use cudarc::driver::sys;
 
 use super::call::check;
-use crate::driver::{Launch, Result};
+use crate::driver::{DriverError, Launch, Result};
 
 /// Pointers to each parameter inside `launch.args.bytes`, as the driver wants them.
 pub(super) fn params(launch: &Launch) -> Vec<*mut c_void> {
@@ -20,11 +20,41 @@ pub(super) fn params(launch: &Launch) -> Vec<*mut c_void> {
     launch.args.offsets.iter().map(at).collect()
 }
 
+fn node_params(
+    function: sys::CUfunction,
+    launch: &Launch,
+    pointers: &mut [*mut c_void],
+) -> sys::CUDA_KERNEL_NODE_PARAMS_v2_st {
+    let [grid, block] = [launch.geometry.grid, launch.geometry.block];
+    sys::CUDA_KERNEL_NODE_PARAMS_v2_st {
+        func: function,
+        gridDimX: grid[0],
+        gridDimY: grid[1],
+        gridDimZ: grid[2],
+        blockDimX: block[0],
+        blockDimY: block[1],
+        blockDimZ: block[2],
+        sharedMemBytes: launch.geometry.shared_bytes,
+        kernelParams: pointers.as_mut_ptr(),
+        extra: std::ptr::null_mut(),
+        kern: std::ptr::null_mut(),
+        ctx: std::ptr::null_mut(),
+    }
+}
+
 /// An instantiated graph.
 #[derive(Debug)]
 pub(super) struct Sequence {
     graph: sys::CUgraph,
     exec: sys::CUgraphExec,
+    nodes: Vec<Node>,
+}
+
+/// A launch in a graph.
+#[derive(Debug)]
+struct Node {
+    handle: sys::CUgraphNode,
+    function: sys::CUfunction,
 }
 
 impl Sequence {
@@ -33,14 +63,14 @@ impl Sequence {
         let mut sequence = Sequence {
             graph: std::ptr::null_mut(),
             exec: std::ptr::null_mut(),
+            nodes: Vec::with_capacity(launches.len()),
         };
         // SAFETY: the pointer is valid for one handle; flags must be 0.
         check("cuGraphCreate", unsafe {
             sys::cuGraphCreate(&mut sequence.graph, 0)
         })?;
-        let mut previous: Option<sys::CUgraphNode> = None;
         for (function, launch) in launches {
-            previous = Some(sequence.add(*function, launch, previous)?);
+            sequence.add(*function, launch)?;
         }
         // SAFETY: the graph is ours and complete.
         check("cuGraphInstantiateWithFlags", unsafe {
@@ -49,42 +79,49 @@ impl Sequence {
         Ok(sequence)
     }
 
-    fn add(
-        &self,
-        function: sys::CUfunction,
-        launch: &Launch,
-        previous: Option<sys::CUgraphNode>,
-    ) -> Result<sys::CUgraphNode> {
+    /// Adds a node behind the last.
+    fn add(&mut self, function: sys::CUfunction, launch: &Launch) -> Result<()> {
         let mut pointers = params(launch);
-        let [grid, block] = [launch.geometry.grid, launch.geometry.block];
-        let node_params = sys::CUDA_KERNEL_NODE_PARAMS_v2_st {
-            func: function,
-            gridDimX: grid[0],
-            gridDimY: grid[1],
-            gridDimZ: grid[2],
-            blockDimX: block[0],
-            blockDimY: block[1],
-            blockDimZ: block[2],
-            sharedMemBytes: launch.geometry.shared_bytes,
-            kernelParams: pointers.as_mut_ptr(),
-            extra: std::ptr::null_mut(),
-            kern: std::ptr::null_mut(),
-            ctx: std::ptr::null_mut(),
-        };
-        let mut node = std::ptr::null_mut();
+        let node_params = node_params(function, launch, &mut pointers);
+        let mut handle = std::ptr::null_mut();
+        let previous = self.nodes.last().map(|node| node.handle);
         let dependencies: &[sys::CUgraphNode] = previous.as_slice();
         // SAFETY: the driver copies the parameters and their values before it returns; `pointers` and `launch` live
         // until then, and `dependencies` holds nodes of this graph.
         check("cuGraphAddKernelNode_v2", unsafe {
             sys::cuGraphAddKernelNode_v2(
-                &mut node,
+                &mut handle,
                 self.graph,
                 dependencies.as_ptr(),
                 dependencies.len(),
                 &node_params,
             )
         })?;
-        Ok(node)
+        self.nodes.push(Node { handle, function });
+        Ok(())
+    }
+
+    /// Puts another launch of the same kernel in a node's place; what is queued already runs as it was.
+    pub(super) fn change(
+        &mut self,
+        index: usize,
+        function: sys::CUfunction,
+        launch: &Launch,
+    ) -> Result<()> {
+        let same = |node: &&Node| node.function == function;
+        let Some(node) = self.nodes.get(index).filter(same) else {
+            return Err(DriverError::Unknown {
+                what: "launch of that kernel in the sequence",
+                value: index as u64,
+            });
+        };
+        let mut pointers = params(launch);
+        let node_params = node_params(function, launch, &mut pointers);
+        // SAFETY: the node is of the graph that `exec` was made from; the driver copies the parameters and their values
+        // before it returns.
+        check("cuGraphExecKernelNodeSetParams_v2", unsafe {
+            sys::cuGraphExecKernelNodeSetParams_v2(self.exec, node.handle, &node_params)
+        })
     }
 
     /// Queues the whole sequence.

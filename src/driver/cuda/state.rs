@@ -7,8 +7,11 @@ use std::ffi::{CString, c_void};
 use cudarc::driver::sys;
 
 use super::call::check;
+use super::pinned::{Mailbox, Ring};
 use super::sequence::Sequence;
-use crate::driver::{DriverError, EventId, FunctionId, Image, ModuleId, Result, SequenceId};
+use crate::driver::{
+    DriverError, EventId, FunctionId, Image, MailboxId, ModuleId, Result, SequenceId,
+};
 
 /// Bytes of the PTX compiler's complaints that are kept.
 const LOG_BYTES: usize = 8 << 10;
@@ -45,6 +48,9 @@ pub(super) struct Handles {
     functions: Vec<Function>,
     events: Vec<sys::CUevent>,
     sequences: Vec<Sequence>,
+    mailboxes: Vec<Mailbox>,
+    /// Made as the device is opened.
+    pub(super) ring: Option<Ring>,
 }
 
 fn unknown(what: &'static str, value: u32) -> DriverError {
@@ -111,6 +117,21 @@ impl Handles {
         sequence.ok_or_else(|| unknown("sequence", id.0))
     }
 
+    pub(super) fn sequence_mut(&mut self, id: SequenceId) -> Result<&mut Sequence> {
+        let sequence = self.sequences.get_mut(id.0 as usize);
+        sequence.ok_or_else(|| unknown("sequence", id.0))
+    }
+
+    pub(super) fn add_mailbox(&mut self, mailbox: Mailbox) -> MailboxId {
+        self.mailboxes.push(mailbox);
+        MailboxId(self.mailboxes.len() as u32 - 1)
+    }
+
+    pub(super) fn mailbox(&mut self, id: MailboxId) -> Result<&mut Mailbox> {
+        let mailbox = self.mailboxes.get_mut(id.0 as usize);
+        mailbox.ok_or_else(|| unknown("mailbox", id.0))
+    }
+
     pub(super) fn function(&self, id: FunctionId) -> Result<&Function> {
         let function = self.functions.get(id.0 as usize);
         function.ok_or_else(|| unknown("function", id.0))
@@ -120,6 +141,8 @@ impl Handles {
     pub(super) fn clear(&mut self) {
         self.sequences.clear();
         self.functions.clear();
+        self.mailboxes.clear();
+        self.ring = None;
         // SAFETY: each handle is ours and destroyed once. A failure leaves nothing to do.
         unsafe {
             for event in self.events.drain(..) {

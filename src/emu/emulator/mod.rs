@@ -16,7 +16,7 @@ use super::exec;
 use super::exec::alu::Alu;
 use crate::driver::{
     DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Geometry, Image, Launch,
-    ModuleId, Result, SequenceId, Target,
+    MailboxId, ModuleId, Result, SequenceId, Target,
 };
 use state::State;
 
@@ -153,6 +153,19 @@ impl Driver for Emulator {
             .copy_out(from, bytes, self.options.checks)
     }
 
+    fn mailbox(&self, bytes: usize) -> Result<MailboxId> {
+        self.state.borrow_mut().add_mailbox(bytes)
+    }
+
+    fn queue_out(&self, from: DevicePtr, bytes: usize, to: MailboxId) -> Result<()> {
+        let checks = self.options.checks;
+        self.state.borrow_mut().queue_out(from, bytes, to, checks)
+    }
+
+    fn collect(&self, from: MailboxId, bytes: &mut [u8]) -> Result<()> {
+        self.state.borrow().collect(from, bytes)
+    }
+
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
         self.state.borrow().fill(to, byte, len)
     }
@@ -195,6 +208,12 @@ impl Driver for Emulator {
             prepare::grid(&state, launch, &self.facts, &self.options, self.turns)?;
         }
         Ok(state.add_sequence(launches.to_vec()))
+    }
+
+    fn change(&self, sequence: SequenceId, index: usize, launch: &Launch) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        prepare::grid(&state, launch, &self.facts, &self.options, self.turns)?;
+        state.change_sequence(sequence, index, launch)
     }
 
     fn replay(&self, sequence: SequenceId) -> Result<()> {

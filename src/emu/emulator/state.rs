@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::Counted;
 use crate::driver::{
-    DevicePtr, DriverError, EventId, FunctionId, Image, Launch, ModuleId, Result, SequenceId,
-    Target,
+    DevicePtr, DriverError, EventId, FunctionId, Image, Launch, MailboxId, ModuleId, Result,
+    SequenceId, Target,
 };
 use crate::emu::exec::alu::{Alu, LaneCode};
 use crate::emu::memory::{self, Allocation, Content, Device};
@@ -20,6 +20,13 @@ pub struct Kernel {
     pub program: Program,
     /// What [`Alu::lane_code`] gives for it.
     pub lane_code: Vec<Option<LaneCode>>,
+}
+
+/// Host memory that copies are queued to; here they are made at once.
+#[derive(Debug)]
+struct Mailbox {
+    room: usize,
+    content: Option<Vec<u8>>,
 }
 
 /// The state of a device.
@@ -38,6 +45,7 @@ pub struct State {
     modules: Vec<std::ops::Range<usize>>,
     events: Vec<Option<Instant>>,
     sequences: Vec<Vec<Launch>>,
+    mailboxes: Vec<Mailbox>,
 }
 
 fn unknown(what: &'static str, value: u64) -> DriverError {
@@ -79,6 +87,7 @@ impl State {
             modules: Vec::new(),
             events: Vec::new(),
             sequences: Vec::new(),
+            mailboxes: Vec::new(),
         }
     }
 
@@ -127,6 +136,39 @@ impl State {
         }
         let offset = (from.0 - allocation.address) as usize;
         memory::read(&content.words[..], offset, bytes);
+        Ok(())
+    }
+
+    /// See [`crate::driver::Driver::mailbox`].
+    pub fn add_mailbox(&mut self, room: usize) -> Result<MailboxId> {
+        let content = None;
+        self.mailboxes.push(Mailbox { room, content });
+        Ok(MailboxId(self.mailboxes.len() as u32 - 1))
+    }
+
+    /// See [`crate::driver::Driver::queue_out`].
+    pub fn queue_out(
+        &mut self,
+        from: DevicePtr,
+        len: usize,
+        to: MailboxId,
+        checks: bool,
+    ) -> Result<()> {
+        let fits = |mailbox: &&Mailbox| mailbox.room >= len;
+        let mailbox = self.mailboxes.get(to.0 as usize).filter(fits);
+        mailbox.ok_or_else(|| unknown("mailbox of that size", u64::from(to.0)))?;
+        let mut bytes = vec![0; len];
+        self.copy_out(from, &mut bytes, checks)?;
+        self.mailboxes[to.0 as usize].content = Some(bytes);
+        Ok(())
+    }
+
+    /// See [`crate::driver::Driver::collect`].
+    pub fn collect(&self, from: MailboxId, bytes: &mut [u8]) -> Result<()> {
+        let mailbox = self.mailboxes.get(from.0 as usize);
+        let content = mailbox.and_then(|mailbox| mailbox.content.as_ref());
+        let content = content.and_then(|content| content.get(..bytes.len()));
+        bytes.copy_from_slice(content.ok_or_else(|| unknown("filled mailbox", u64::from(from.0)))?);
         Ok(())
     }
 
@@ -201,6 +243,22 @@ impl State {
     pub fn add_sequence(&mut self, launches: Vec<Launch>) -> SequenceId {
         self.sequences.push(launches);
         SequenceId(self.sequences.len() as u32 - 1)
+    }
+
+    /// See [`crate::driver::Driver::change`].
+    pub fn change_sequence(
+        &mut self,
+        sequence: SequenceId,
+        index: usize,
+        launch: &Launch,
+    ) -> Result<()> {
+        let launches = self.sequences.get_mut(sequence.0 as usize);
+        let launches = launches.ok_or_else(|| unknown("sequence", u64::from(sequence.0)))?;
+        let same = |old: &&mut Launch| old.function == launch.function;
+        let old = launches.get_mut(index).filter(same);
+        *old.ok_or_else(|| unknown("launch of that kernel in the sequence", index as u64))? =
+            launch.clone();
+        Ok(())
     }
 
     /// The launches of a sequence.
