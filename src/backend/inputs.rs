@@ -1,6 +1,6 @@
 //! A step's inputs held against the plan and the cache, before anything runs: kernels and loops rely on it.
 
-use super::StepInputs;
+use super::{DRAWN, StepInputs};
 use crate::config::engine::BLOCK_SIZE;
 use crate::error::{Error, Result};
 use crate::graph::{Op, Plan};
@@ -49,8 +49,9 @@ impl Limits {
         }
     }
 
-    /// Refuses inputs that do not fit together or reach beyond a limit.
-    pub fn check(&self, inputs: &StepInputs) -> Result<()> {
+    /// Refuses inputs that do not fit together or reach beyond a limit. Of the step before, `drawn` rows' draws can be
+    /// named.
+    pub fn check(&self, inputs: &StepInputs, drawn: usize) -> Result<()> {
         let (tokens, max) = (inputs.token_ids.len(), self.max_rows);
         below("tokens of the step", Some(tokens as u64), max.tokens + 1)?;
         let rows = inputs.logit_rows.len();
@@ -61,7 +62,11 @@ impl Limits {
         let in_spans = spans.map(|span| span.tokens).sum();
         same("tokens of all sequences", in_spans, tokens)?;
         if let Some(vocab) = self.vocab {
-            below("token id", largest(&inputs.token_ids), vocab)?;
+            let ids = inputs.token_ids.iter();
+            let (rows, ids): (Vec<u32>, Vec<u32>) = ids.partition(|&id| id & DRAWN != 0);
+            below("token id", largest(&ids), vocab)?;
+            let rows: Vec<u32> = rows.into_iter().map(|row| row ^ DRAWN).collect();
+            below("row of a drawn token", largest(&rows), drawn)?;
         }
         let slots = self.num_blocks * BLOCK_SIZE;
         below("slot", largest(&inputs.slot_mapping), slots)?;

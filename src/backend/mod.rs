@@ -11,10 +11,13 @@ use crate::graph::TensorId;
 use crate::graph::cost::Cost;
 use sampling::SampleRow;
 
+/// Marks a token id that the host has not seen: the other bits are the row of the step before whose draw it is.
+pub const DRAWN: u32 = 1 << 31;
+
 /// The tokens of one step, ready for a device.
 #[derive(Debug, Clone, Default)]
 pub struct StepInputs {
-    /// `(T)`.
+    /// `(T)`: token ids, or [`DRAWN`] with a logits row of the step before.
     pub token_ids: Vec<u32>,
     /// `(T)`: the position each token is rotated by.
     pub positions: Vec<u32>,
@@ -56,6 +59,14 @@ impl Ticket {
         let expected = format!("{submitted}, the latest step");
         Err(Error::argument("ticket", self.0, expected))
     }
+
+    /// Refuses a ticket that is neither the latest nor the one before.
+    fn check_recent(self, submitted: u64) -> Result<()> {
+        match self.0 + 1 == submitted && self.0 > 0 {
+            true => Ok(()),
+            false => self.check(submitted),
+        }
+    }
 }
 
 /// What runs steps of the plan it was opened with. Steps finish in the order in which they were submitted; a backend may
@@ -64,7 +75,12 @@ pub trait Backend {
     /// Starts a step.
     fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket>;
 
-    /// The drawn tokens, one for each of the step's `samples`. Only the latest ticket's results are kept.
+    /// Whether the next step may name tokens drawn by this one as [`DRAWN`], so that it can be submitted before anybody
+    /// has asked for them.
+    fn feeds(&self, samples: &[SampleRow]) -> bool;
+
+    /// The drawn tokens, one for each of the step's `samples`. The latest two tickets' are kept where steps feed each
+    /// other, otherwise the latest ticket's.
     fn tokens(&mut self, ticket: Ticket) -> Result<&[u32]>;
 
     /// The logits `(R, vocab)` of the latest ticket.

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use super::scheduler::Scheduled;
-use super::sequence::{Request, Sequence};
+use super::sequence::Sequence;
 use crate::backend::sampling::SampleRow;
-use crate::backend::{SequenceSpan, StepInputs};
+use crate::backend::{DRAWN, SequenceSpan, StepInputs};
 
 /// A step's inputs, and whose they are.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// For the backend.
     pub inputs: StepInputs,
-    /// `(running index, prompt position)` of each logits row that a caller asked for, by row.
+    /// `(row, running index, position)` of each logits row that a caller asked for.
     pub wanted_rows: Vec<(usize, usize, usize)>,
-    /// Running index of each drawn token.
-    pub drawn: Vec<usize>,
+    /// `(running index, logits row)` of each drawn token.
+    pub drawn: Vec<(usize, u32)>,
+    /// Running indices of those that end here without a token: they wanted none.
+    pub ended: Vec<usize>,
 }
 
 impl Batch {
@@ -32,9 +34,16 @@ impl Batch {
         let inputs = &mut self.inputs;
         let first_row = inputs.token_ids.len();
         let end = item.start + item.count;
-        let wants_token = end == sequence.tokens.len() && end < sequence.max_len(max_model_len);
+        let at_end = end == sequence.len_ahead();
+        let wants_token = at_end && end < sequence.max_len(max_model_len);
+        if at_end && !wants_token {
+            self.ended.push(item.running);
+        }
         for position in item.start..end {
-            inputs.token_ids.push(sequence.tokens[position]);
+            // What the host has not seen is what the step before draws.
+            let token = sequence.tokens.get(position).copied();
+            let token = token.unwrap_or(DRAWN | sequence.pending_row);
+            inputs.token_ids.push(token);
             inputs.positions.push(position as u32);
             // The table covers max_len, so every position below it has a slot.
             inputs
@@ -51,10 +60,8 @@ impl Batch {
                     self.wanted_rows.push((row, item.running, position));
                 }
                 if drawn {
-                    inputs
-                        .samples
-                        .push(sample_row(&sequence.request, row, &sequence.tokens));
-                    self.drawn.push(item.running);
+                    inputs.samples.push(sample_row(sequence, row));
+                    self.drawn.push((item.running, row as u32));
                 }
             }
         }
@@ -70,14 +77,15 @@ impl Batch {
     }
 }
 
-/// The draw of the token after `tokens`, from logits row `row`.
-fn sample_row(request: &Request, row: usize, tokens: &Arc<Vec<u32>>) -> SampleRow {
+/// The draw of the token after all that `sequence` has, from logits row `row`.
+fn sample_row(sequence: &Sequence, row: usize) -> SampleRow {
+    let request = &sequence.request;
     SampleRow {
         row,
         params: request.params,
         choice: request.choice,
-        position: tokens.len() as u32,
-        history: Arc::clone(tokens),
+        position: sequence.len_ahead() as u32,
+        history: Arc::clone(&sequence.tokens),
         prompt_len: request.prompt.len(),
         logit_bias: Arc::clone(&request.logit_bias),
     }

@@ -11,12 +11,12 @@ pub mod text;
 pub use open::{OpenOptions, Opened, open, open_on};
 pub use sequence::{FinishReason, Request, SequenceId};
 
-use crate::backend::Backend;
 use crate::backend::sampling::check_logit_bias;
+use crate::backend::{Backend, Ticket};
 use crate::config::EngineConfig;
 use crate::error::{Error, Result};
 use batch::Batch;
-use scheduler::{Scheduled, Scheduler};
+use scheduler::Scheduler;
 use sequence::Sequence;
 
 /// What a step did for one sequence.
@@ -41,12 +41,32 @@ pub struct PositionLogits<'a> {
     pub logits: &'a [f32],
 }
 
+/// A submitted step whose results nobody has taken yet.
+#[derive(Debug)]
+struct Flight {
+    ticket: Ticket,
+    /// Whose tokens it computes.
+    ids: Vec<SequenceId>,
+    /// Whose tokens it draws, in the order of its samples.
+    drawn: Vec<SequenceId>,
+    /// Who ends with it without a token.
+    ended: Vec<SequenceId>,
+    /// `(row, whose, position)` of logits that somebody asked for.
+    wanted_rows: Vec<(usize, SequenceId, usize)>,
+    /// Whether the next step can be submitted before its tokens are here.
+    feeds: bool,
+    bytes: u64,
+}
+
 /// Requests, their memory, and the backend that runs them.
 pub struct Engine {
     config: EngineConfig,
     vocab_size: usize,
     scheduler: Scheduler,
     backend: Box<dyn Backend>,
+    /// The step before the one that is submitted next, where that is submitted early.
+    flight: Option<Flight>,
+    run_ahead: bool,
     next_id: u64,
     step_bytes: u64,
 }
@@ -69,9 +89,18 @@ impl Engine {
             vocab_size,
             scheduler,
             backend,
+            flight: None,
+            run_ahead: false,
             next_id: 0,
             step_bytes: 0,
         })
+    }
+
+    /// Whether each step is submitted before the tokens of the one before are here, where the backend can feed it: for
+    /// devices that would wait for the host otherwise. A token comes one call later then, and a sequence that ends at an
+    /// end-of-sequence token is computed for one step more.
+    pub fn set_run_ahead(&mut self, run_ahead: bool) {
+        self.run_ahead = run_ahead;
     }
 
     /// Queues a request.
@@ -119,43 +148,87 @@ impl Engine {
     /// Runs one step. Logits that requests asked for go to `on_logits`. After an error the sequences of that step are
     /// gone, and the engine can go on with the others.
     pub fn step(&mut self, on_logits: &mut dyn FnMut(PositionLogits<'_>)) -> Result<Vec<Event>> {
+        let flight = match self.flight.take() {
+            Some(flight) => flight,
+            None => match self.launch()? {
+                Some(flight) => flight,
+                None => return Ok(Vec::new()),
+            },
+        };
+        if self.run_ahead && flight.feeds && flight.wanted_rows.is_empty() {
+            match self.launch() {
+                Ok(next) => self.flight = next,
+                Err(error) => {
+                    self.flight = Some(flight);
+                    return Err(error);
+                }
+            }
+        }
+        let settled = self.settle(&flight, on_logits);
+        if settled.is_err() {
+            // The same step would fail the same way for ever.
+            self.drop_sequences(&flight.ids);
+        }
+        settled
+    }
+
+    /// Submits the next step; none where nothing is left to compute.
+    fn launch(&mut self) -> Result<Option<Flight>> {
         let scheduled = self.scheduler.schedule();
         if scheduled.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let batch = Batch::new(
-            &scheduled,
-            self.scheduler.running(),
-            self.config.max_model_len,
-        );
-        let ticket = match self.backend.submit(&batch.inputs) {
+        let running = self.scheduler.running();
+        let batch = Batch::new(&scheduled, running, self.config.max_model_len);
+        let id = |running_index: usize| running[running_index].id;
+        let wanted = batch.wanted_rows.iter();
+        let mut flight = Flight {
+            ticket: Ticket(0),
+            ids: scheduled.iter().map(|item| id(item.running)).collect(),
+            drawn: batch.drawn.iter().map(|(index, _)| id(*index)).collect(),
+            ended: batch.ended.iter().map(|index| id(*index)).collect(),
+            wanted_rows: wanted
+                .map(|&(row, index, position)| (row, id(index), position))
+                .collect(),
+            feeds: self.backend.feeds(&batch.inputs.samples),
+            bytes: 0,
+        };
+        flight.ticket = match self.backend.submit(&batch.inputs) {
             Ok(ticket) => ticket,
             Err(error) => {
-                self.drop_step(&scheduled);
+                self.drop_sequences(&flight.ids);
                 return Err(error);
             }
         };
         let cost = self.backend.step_cost(&batch.inputs);
         // A step that ran has no size that overflows.
-        self.step_bytes = cost.bytes().unwrap_or(0);
-        if !batch.wanted_rows.is_empty() {
-            let logits = self.backend.logits(ticket)?;
-            for &(row, running, position) in &batch.wanted_rows {
-                let id = self.scheduler.running()[running].id;
-                let logits = &logits[row * self.vocab_size..(row + 1) * self.vocab_size];
+        flight.bytes = cost.bytes().unwrap_or(0);
+        self.scheduler.advance(&scheduled, &batch.drawn);
+        Ok(Some(flight))
+    }
+
+    /// Takes a step's results.
+    fn settle(
+        &mut self,
+        flight: &Flight,
+        on_logits: &mut dyn FnMut(PositionLogits<'_>),
+    ) -> Result<Vec<Event>> {
+        self.step_bytes = flight.bytes;
+        if !flight.wanted_rows.is_empty() {
+            let logits = self.backend.logits(flight.ticket)?;
+            for &(row, id, position) in &flight.wanted_rows {
                 on_logits(PositionLogits {
                     id,
                     position,
-                    logits,
+                    logits: &logits[row * self.vocab_size..(row + 1) * self.vocab_size],
                 });
             }
         }
-        let tokens = self.backend.tokens(ticket)?.to_vec();
-        self.scheduler.advance(&scheduled);
-        let Batch { inputs, drawn, .. } = batch;
-        // Gives the sequences their tokens back, so that appending to them copies nothing.
-        drop(inputs);
-        Ok(self.commit(&drawn, &tokens))
+        let tokens = self.backend.tokens(flight.ticket)?;
+        for (&id, &token) in flight.drawn.iter().zip(tokens) {
+            self.scheduler.push_token(id, token);
+        }
+        Ok(self.commit(flight))
     }
 
     /// Tokens of a running request whose keys and values are in the cache.
@@ -178,30 +251,19 @@ impl Engine {
         self.backend.read_gb_per_s()
     }
 
-    /// The same step would fail the same way for ever.
-    fn drop_step(&mut self, scheduled: &[Scheduled]) {
-        let running = self.scheduler.running();
-        let ids: Vec<SequenceId> = scheduled
-            .iter()
-            .map(|item| running[item.running].id)
-            .collect();
+    fn drop_sequences(&mut self, ids: &[SequenceId]) {
         for id in ids {
-            self.scheduler.remove(id);
+            self.scheduler.remove(*id);
         }
     }
 
-    fn commit(&mut self, drawn: &[usize], tokens: &[u32]) -> Vec<Event> {
-        for (&running, &token) in drawn.iter().zip(tokens) {
-            self.scheduler.push_token(running, token);
-        }
+    /// What a step whose tokens have been appended did for each of its sequences.
+    fn commit(&mut self, flight: &Flight) -> Vec<Event> {
         let mut events = Vec::new();
-        for (running, sequence) in self.scheduler.running().iter().enumerate() {
-            let token = drawn
-                .iter()
-                .position(|&index| index == running)
-                .map(|index| tokens[index]);
-            let no_room = sequence.computed == sequence.tokens.len();
-            if token.is_some() || no_room {
+        for sequence in self.scheduler.running() {
+            let drew = flight.drawn.contains(&sequence.id);
+            if drew || flight.ended.contains(&sequence.id) {
+                let token = sequence.tokens.last().copied().filter(|_| drew);
                 let finish = sequence.finish_reason(token, self.config.max_model_len);
                 events.push(Event {
                     id: sequence.id,

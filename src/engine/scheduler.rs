@@ -62,10 +62,11 @@ impl Scheduler {
         let mut tokens = self.config.max_batched_tokens;
         let mut logit_rows = self.config.max_logit_rows;
         let mut batch = Vec::new();
-        let left = |sequence: &Sequence| sequence.tokens.len() - sequence.computed;
+        let left = |sequence: &Sequence| sequence.left(self.config.max_model_len);
         for decoding in [true, false] {
             for (running, sequence) in self.running.iter().enumerate() {
-                if (left(sequence) == 1) != decoding || tokens == 0 || logit_rows == 0 {
+                let waits = left(sequence) > 0 && (left(sequence) == 1) == decoding;
+                if !waits || tokens == 0 || logit_rows == 0 {
                     continue;
                 }
                 let wanted = &sequence.request.wanted_logits;
@@ -88,17 +89,24 @@ impl Scheduler {
         batch
     }
 
-    /// Marks the scheduled tokens as computed.
-    pub fn advance(&mut self, batch: &[Scheduled]) {
+    /// Marks the scheduled tokens as computed, and those that their step draws, each `(running, logits row)`, as pending.
+    pub fn advance(&mut self, batch: &[Scheduled], drawn: &[(usize, u32)]) {
         for scheduled in batch {
             self.running[scheduled.running].computed += scheduled.count;
         }
+        for &(running, row) in drawn {
+            self.running[running].pending += 1;
+            self.running[running].pending_row = row;
+        }
     }
 
-    /// Appends a drawn token.
-    pub fn push_token(&mut self, running: usize, token: u32) {
-        // Copies only while a backend still holds the tokens of a step.
-        Arc::make_mut(&mut self.running[running].tokens).push(token);
+    /// Appends a drawn token; a sequence that is gone by now needs none.
+    pub fn push_token(&mut self, id: SequenceId, token: u32) {
+        if let Some(sequence) = self.running.iter_mut().find(|running| running.id == id) {
+            // Copies only while a backend still holds the tokens of a step.
+            Arc::make_mut(&mut sequence.tokens).push(token);
+            sequence.pending -= 1;
+        }
     }
 
     /// Removes a sequence, wherever it is, and frees its blocks.

@@ -80,8 +80,12 @@ pub struct Sequence {
     pub request: Request,
     /// Prompt and generated tokens; a step shares them with the backend.
     pub tokens: Arc<Vec<u32>>,
-    /// Tokens whose keys and values are in the cache.
+    /// Tokens whose keys and values are in the cache, or will be after the steps in flight.
     pub computed: usize,
+    /// Tokens that the steps in flight draw for it; the host has not seen them yet.
+    pub pending: usize,
+    /// Logits row of the newest of them, in the newest step in flight.
+    pub pending_row: u32,
     /// Its blocks; empty while it waits.
     pub block_table: BlockTable,
 }
@@ -94,6 +98,8 @@ impl Sequence {
             tokens: Arc::new(request.prompt.clone()),
             request,
             computed: 0,
+            pending: 0,
+            pending_row: 0,
             block_table: BlockTable::default(),
         }
     }
@@ -101,6 +107,20 @@ impl Sequence {
     /// Tokens generated so far.
     pub fn generated(&self) -> usize {
         self.tokens.len() - self.request.prompt.len()
+    }
+
+    /// Tokens, those that are being drawn among them.
+    pub fn len_ahead(&self) -> usize {
+        self.tokens.len() + self.pending
+    }
+
+    /// Tokens that the next step could compute.
+    pub fn left(&self, max_model_len: usize) -> usize {
+        if self.pending > 0 && self.len_ahead() >= self.max_len(max_model_len) {
+            // The token being drawn is the last, and nothing comes after it.
+            return 0;
+        }
+        self.len_ahead() - self.computed
     }
 
     /// Longest this sequence can get, in an engine of `max_model_len`.

@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use half::{bf16, f16};
 
 use super::inputs::Limits;
-use super::sampling::sample;
+use super::sampling::{SampleRow, sample};
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
 use crate::checkpoint::Weights;
@@ -167,7 +167,7 @@ impl CpuBackend {
 impl Backend for CpuBackend {
     fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket> {
         let limits = Limits::of(&self.plan, self.num_blocks);
-        limits.check(inputs)?;
+        limits.check(inputs, 0)?;
         self.rope.fill(&inputs.positions);
         let fault = Mutex::new(None);
         let step = Step {
@@ -208,6 +208,11 @@ impl Backend for CpuBackend {
             .collect::<Result<_>>()?;
         self.submitted += 1;
         Ok(Ticket(self.submitted))
+    }
+
+    /// A step is over when its submission returns, so nothing is gained.
+    fn feeds(&self, _: &[SampleRow]) -> bool {
+        false
     }
 
     fn tokens(&mut self, ticket: Ticket) -> Result<&[u32]> {

@@ -9,6 +9,7 @@ pub struct Memory {
     driver: Box<dyn Driver>,
     held: Vec<DevicePtr>,
     bytes: u64,
+    sealed: bool,
 }
 
 impl fmt::Debug for Memory {
@@ -27,6 +28,7 @@ impl Memory {
             driver,
             held: Vec::new(),
             bytes: 0,
+            sealed: false,
         }
     }
 
@@ -42,10 +44,16 @@ impl Memory {
 
     /// `bytes` bytes that nobody has written; at least one, so that every tensor has an address.
     pub fn alloc(&mut self, bytes: usize) -> Result<DevicePtr, DriverError> {
+        debug_assert!(!self.sealed, "{bytes} bytes asked for after the start");
         let ptr = self.driver.alloc(bytes.max(1))?;
         self.held.push(ptr);
         self.bytes += bytes as u64;
         Ok(ptr)
+    }
+
+    /// From here on nothing more is allocated, which debug builds assert.
+    pub fn seal(&mut self) {
+        self.sealed = true;
     }
 
     /// `values`, on the device.

@@ -1,10 +1,14 @@
 //! Running a plan on a GPU, or on the emulator, which takes the same images and launches.
 
+pub mod decode;
+pub mod draw;
+pub mod inputs;
 pub mod kernels;
 pub mod launch;
 pub mod lower;
 pub mod memory;
 pub mod pack;
+pub mod program;
 pub mod step;
 pub mod weights;
 
@@ -13,22 +17,26 @@ use half::{bf16, f16};
 use super::cpu::elementwise::first_unfit;
 use super::cpu::rope::RopeTable;
 use super::inputs::Limits;
-use super::sampling::sample;
+use super::sampling::{SampleRow, sample};
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
 use crate::checkpoint::Weights;
 use crate::config::engine::BLOCK_SIZE;
-use crate::driver::{Driver, DriverError};
+use crate::driver::{Driver, DriverError, Launch};
 use crate::error::{Error, Result};
 use crate::graph::cost::{Cost, StepShape};
 use crate::graph::{Op, Plan, TensorId};
 use crate::limits::Size;
 use crate::shape::MaxRows;
+use decode::Decode;
+use draw::Draws;
+use inputs::{Extent, Layout};
 use kernels::Kernels;
-use launch::{MatrixType, PagedAttention, span_words};
-use lower::{Stage, lower};
+use launch::PagedAttention;
+use lower::lower;
 use memory::Memory;
-use step::{Buffers, Step};
+use program::Program;
+use step::Buffers;
 use weights::DeviceWeights;
 
 /// Most tokens of a step whose attention is split over the chunks of the context.
@@ -46,18 +54,20 @@ pub struct GpuOptions {
 /// A plan on a device.
 #[derive(Debug)]
 pub struct GpuBackend {
-    plan: Plan,
-    stages: Vec<Stage>,
+    program: Program,
     memory: Memory,
-    kernels: Kernels,
-    weights: DeviceWeights,
+    decode: Decode,
+    draws: Draws,
     /// Bytes of each weight as a step reads it.
     read_bytes: Vec<u64>,
-    buffers: Buffers,
     rope: RopeTable,
-    options: GpuOptions,
+    /// The inputs of the step, as they go to the device.
+    words: Vec<u32>,
     submitted: u64,
-    logits: Vec<f32>,
+    /// Rows of the latest step's logits.
+    logit_rows: usize,
+    /// Those logits, once somebody has asked for them.
+    logits: Option<Vec<f32>>,
     tokens: Vec<u32>,
 }
 
@@ -75,43 +85,54 @@ impl GpuBackend {
         options: GpuOptions,
         driver: Box<dyn Driver>,
     ) -> Result<GpuBackend> {
-        match plan.graph.matrix {
-            DType::F16 => Self::open_as::<f16>(plan, weights, options, driver),
-            DType::Bf16 => Self::open_as::<bf16>(plan, weights, options, driver),
-            DType::F32 => Err(Error::argument("dtype", "f32", "f16 or bf16 on a GPU")),
-        }
-    }
-
-    fn open_as<T: MatrixType>(
-        plan: Plan,
-        weights: &Weights,
-        options: GpuOptions,
-        driver: Box<dyn Driver>,
-    ) -> Result<GpuBackend> {
         let kernels = Kernels::load(driver.as_ref())?;
         let stages = lower(&plan);
         check_in_place(&plan)?;
         let mut memory = Memory::new(driver);
-        let device_weights = DeviceWeights::upload::<T>(&mut memory, &plan, &stages, weights)?;
-        let buffers = allocate::<T>(&mut memory, &plan, options)?;
-        let theta = plan.steps().iter().find_map(|node| match node.op {
+        let upload = match plan.graph.matrix {
+            DType::F16 => DeviceWeights::upload::<f16>,
+            DType::Bf16 => DeviceWeights::upload::<bf16>,
+            DType::F32 => return Err(Error::argument("dtype", "f32", "f16 or bf16 on a GPU")),
+        };
+        let program = Program {
+            weights: upload(&mut memory, &plan, &stages, weights)?,
+            buffers: allocate(&mut memory, &plan, options)?,
+            plan,
+            stages,
+            kernels,
+            num_blocks: options.num_blocks,
+        };
+        let graph = &program.plan.graph;
+        let vocab = graph.output().map_or(1, |id| graph.tensors[id.0].cols);
+        let MaxRows { tokens, logits } = program.plan.max_rows;
+        let draws = Draws::new(&mut memory, logits, vocab)?;
+        // Only a whole model takes tokens and gives logits.
+        let whole = graph.layers.is_some() && program.logits(1).is_some();
+        let sequences = options.max_num_seqs.min(tokens).min(logits);
+        let decode = Decode::new(
+            memory.driver(),
+            if whole { sequences } else { 0 },
+            options.num_blocks,
+            &|extent| launches(&program, &draws, extent),
+        )?;
+        memory.seal();
+        let theta = program.plan.steps().iter().find_map(|node| match node.op {
             Op::RopeAppend { theta, .. } => Some(theta),
             _ => None,
         });
-        let dim = plan.graph.layers.map_or(2, |(_, heads)| heads.dim);
-        let ids = (0..plan.graph.weights.len()).map(crate::graph::WeightId);
+        let dim = graph.layers.map_or(2, |(_, heads)| heads.dim);
+        let ids = (0..graph.weights.len()).map(crate::graph::WeightId);
         Ok(GpuBackend {
             read_bytes: ids.map(|id| weights.read_bytes(id)).collect(),
-            rope: RopeTable::new(dim, theta.unwrap_or(1.0), plan.max_rows.tokens),
-            plan,
-            stages,
+            rope: RopeTable::new(dim, theta.unwrap_or(1.0), tokens),
+            program,
             memory,
-            kernels,
-            weights: device_weights,
-            buffers,
-            options,
+            decode,
+            draws,
+            words: Vec::new(),
             submitted: 0,
-            logits: Vec::new(),
+            logit_rows: 0,
+            logits: None,
             tokens: Vec::new(),
         })
     }
@@ -121,76 +142,82 @@ impl GpuBackend {
         self.memory.bytes()
     }
 
-    fn run<T: MatrixType>(&self, inputs: &StepInputs) -> std::result::Result<(), DriverError> {
-        let driver = self.memory.driver();
-        let step = Step {
-            kernels: &self.kernels,
-            plan: &self.plan,
-            weights: &self.weights,
-            buffers: &self.buffers,
-            inputs,
-            num_blocks: self.options.num_blocks,
-        };
-        for stage in &self.stages {
-            for launch in step.launches::<T>(stage)? {
+    /// Brings a step's inputs to the device and queues its launches.
+    fn run(&mut self, inputs: &StepInputs) -> std::result::Result<(), DriverError> {
+        let extent = Extent::of(inputs);
+        self.rope.fill(&inputs.positions);
+        let layout = self.program.layout(extent);
+        layout.fill(inputs, &self.rope, &mut self.words)?;
+        let (driver, program, draws) = (self.memory.driver(), &self.program, &self.draws);
+        driver.copy_in(program.buffers.inputs, bytemuck::cast_slice(&self.words))?;
+        let all = |extent| launches(program, draws, extent);
+        if !self.decode.replay(driver, extent, &all)? {
+            for launch in all(extent)? {
                 driver.launch(&launch)?;
             }
         }
         Ok(())
     }
 
-    /// Brings a step's inputs to the device.
-    fn upload(&mut self, inputs: &StepInputs) -> std::result::Result<(), DriverError> {
-        let driver = self.memory.driver();
-        self.rope.fill(&inputs.positions);
-        let angles = (0..inputs.positions.len()).flat_map(|t| {
-            let (cos, sin) = self.rope.angles(t);
-            [cos, sin]
-        });
-        let cos_sin: Vec<f32> = angles.flatten().copied().collect();
-        let spans = span_words(&inputs.sequences)?;
-        driver.copy_in(self.buffers.cos_sin, bytemuck::cast_slice(&cos_sin))?;
-        for (to, words) in [
-            (self.buffers.token_ids, &inputs.token_ids),
-            (self.buffers.slot_mapping, &inputs.slot_mapping),
-            (self.buffers.spans, &spans),
-            (self.buffers.block_tables, &inputs.block_tables),
-            (self.buffers.logit_rows, &inputs.logit_rows),
-        ] {
-            driver.copy_in(to, bytemuck::cast_slice(words))?;
+    /// What no token can be drawn from.
+    fn unfit(&self, row: usize, value: f32) -> Error {
+        let matrix = self.program.plan.graph.matrix;
+        Error::Range {
+            op: self.program.head(),
+            row,
+            value,
+            dtype: matrix.name(),
+            hint: match matrix {
+                DType::F16 => "run with --dtype bf16",
+                DType::Bf16 | DType::F32 => "the checkpoint or the input is damaged",
+            },
         }
-        Ok(())
     }
 
-    /// Copies the step's logits to the host and refuses what no token can be drawn from.
-    fn fetch_logits(&mut self, rows: usize) -> Result<()> {
-        let Some(output) = self.plan.graph.output() else {
-            return Ok(());
+    /// The latest step's logits, which no later step may have overwritten.
+    fn fetch_logits(&mut self) -> Result<&[f32]> {
+        let found = match self.logits.take() {
+            Some(logits) => logits,
+            None => {
+                let Some((at, cols)) = self.program.logits(self.logit_rows) else {
+                    return Ok(&[]);
+                };
+                let mut logits = vec![0.0; at.len];
+                let bytes = bytemuck::cast_slice_mut(&mut logits);
+                self.memory.driver().copy_out(at.ptr, bytes)?;
+                if let Some((index, value)) = first_unfit::<f32>(&logits) {
+                    return Err(self.unfit(index / cols, value));
+                }
+                logits
+            }
         };
-        let cols = self.plan.graph.tensors[output.0].cols;
-        self.logits.resize(rows * cols, 0.0);
-        let at = self.buffers.arena.0 + self.plan.offsets[output.0] as u64;
-        let bytes = bytemuck::cast_slice_mut(&mut self.logits);
-        let driver = self.memory.driver();
-        driver.copy_out(crate::driver::DevicePtr(at), bytes)?;
-        match first_unfit::<f32>(&self.logits) {
-            None => Ok(()),
-            Some((index, value)) => Err(Error::Range {
-                op: self
-                    .plan
-                    .steps()
-                    .last()
-                    .map_or_else(String::new, |node| node.name.clone()),
-                row: index / cols,
-                value,
-                dtype: self.plan.graph.matrix.name(),
-                hint: match self.plan.graph.matrix {
-                    DType::F16 => "run with --dtype bf16",
-                    DType::Bf16 | DType::F32 => "the checkpoint or the input is damaged",
-                },
-            }),
-        }
+        Ok(self.logits.insert(found))
     }
+
+    /// Draws on the host what the device does not.
+    fn draw(&mut self, ticket: Ticket) -> Result<Vec<u32>> {
+        ticket.check(self.submitted)?;
+        let samples = self.draws.samples(ticket).to_vec();
+        let rows = self.logit_rows.max(1);
+        let logits = self.fetch_logits()?;
+        let cols = logits.len() / rows;
+        let draw = |row: &SampleRow| sample(&logits[row.row * cols..(row.row + 1) * cols], row);
+        samples.iter().map(draw).collect()
+    }
+}
+
+/// Everything that a step launches: its stages, then what draws from its logits.
+fn launches(
+    program: &Program,
+    draws: &Draws,
+    extent: Extent,
+) -> std::result::Result<Vec<Launch>, DriverError> {
+    let mut all = Vec::new();
+    for stage in &program.stages {
+        all.extend(program.stage(extent, stage)?);
+    }
+    all.extend(draws.launches(program, extent.logit_rows)?);
+    Ok(all)
 }
 
 /// Kernels add to what stands in the output, so a residual must stand there.
@@ -212,11 +239,7 @@ fn check_in_place(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn allocate<T: MatrixType>(
-    memory: &mut Memory,
-    plan: &Plan,
-    options: GpuOptions,
-) -> Result<Buffers> {
+fn allocate(memory: &mut Memory, plan: &Plan, options: GpuOptions) -> Result<Buffers> {
     let GpuOptions {
         num_blocks,
         max_num_seqs,
@@ -228,67 +251,85 @@ fn allocate<T: MatrixType>(
         num_blocks,
         BLOCK_SIZE,
         heads.kv_dim(),
-        size_of::<T>(),
+        plan.graph.matrix.bytes(),
     ];
     let context = num_blocks * BLOCK_SIZE;
     let split = tokens.min(SPLIT_TOKENS);
-    let chunks = PagedAttention::<T>::chunks(context);
+    let chunks = PagedAttention::<f16>::chunks(context);
     let partial_len = product(
         &[split, heads.query, chunks, heads.dim + 2],
         "partial results of attention",
     )?;
     let words = |count: usize| product(&[count, 4], "inputs of a step");
+    let most = Extent {
+        tokens,
+        logit_rows: logits,
+        sequences: max_num_seqs,
+        longest: tokens,
+        context,
+        table_len: num_blocks,
+    };
+    let inputs = Layout::new(most, heads.dim);
     Ok(Buffers {
         arena: memory.alloc(plan.arena_bytes)?,
         cache: memory.alloc(product(&cache, "KV cache")?)?,
         partial: memory.alloc(product(&[partial_len, 4], "partial results of attention")?)?,
         partial_len,
-        token_ids: memory.alloc(words(tokens)?)?,
-        cos_sin: memory.alloc(words(product(&[tokens, heads.dim], "angles")?)?)?,
-        slot_mapping: memory.alloc(words(tokens)?)?,
-        spans: memory.alloc(words(product(&[max_num_seqs, 4], "spans")?)?)?,
-        block_tables: memory.alloc(words(num_blocks * max_num_seqs)?)?,
-        logit_rows: memory.alloc(words(logits)?)?,
+        inputs: memory.alloc(words(inputs.words())?)?,
+        drawn: memory.alloc(words(logits)?)?,
     })
 }
 
 impl Backend for GpuBackend {
     fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket> {
-        Limits::of(&self.plan, self.options.num_blocks).check(inputs)?;
-        self.upload(inputs)?;
-        match self.plan.graph.matrix {
-            DType::Bf16 => self.run::<bf16>(inputs)?,
-            _ => self.run::<f16>(inputs)?,
-        }
-        self.fetch_logits(inputs.logit_rows.len())?;
-        let cols = self.logits.len().checked_div(inputs.logit_rows.len());
-        let cols = cols.unwrap_or(0);
-        let draw = |row: &super::sampling::SampleRow| {
-            sample(&self.logits[row.row * cols..(row.row + 1) * cols], row)
-        };
-        self.tokens = inputs.samples.iter().map(draw).collect::<Result<_>>()?;
+        let limits = Limits::of(&self.program.plan, self.program.num_blocks);
+        limits.check(inputs, self.logit_rows)?;
+        self.logits = None;
+        self.run(inputs)?;
         self.submitted += 1;
-        Ok(Ticket(self.submitted))
+        let ticket = Ticket(self.submitted);
+        self.logit_rows = inputs.logit_rows.len();
+        let drawn = self.program.buffers.drawn;
+        let results = (self.logit_rows, &inputs.samples[..]);
+        self.draws
+            .queue(self.memory.driver(), drawn, ticket, results)?;
+        Ok(ticket)
+    }
+
+    fn feeds(&self, samples: &[SampleRow]) -> bool {
+        Draws::on_device(samples)
     }
 
     fn tokens(&mut self, ticket: Ticket) -> Result<&[u32]> {
-        ticket.check(self.submitted)?;
+        ticket.check_recent(self.submitted)?;
+        self.tokens = match Draws::on_device(self.draws.samples(ticket)) {
+            false => self.draw(ticket)?,
+            true => match self.draws.take(self.memory.driver(), ticket)? {
+                Ok(tokens) => tokens,
+                Err(row) if ticket.0 == self.submitted => {
+                    self.fetch_logits()?;
+                    return Err(self.unfit(row, f32::NAN));
+                }
+                Err(row) => return Err(self.unfit(row, f32::NAN)),
+            },
+        };
         Ok(&self.tokens)
     }
 
     fn logits(&mut self, ticket: Ticket) -> Result<&[f32]> {
         ticket.check(self.submitted)?;
-        Ok(&self.logits)
+        self.fetch_logits()
     }
 
     fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
-        let spec = self.plan.graph.tensors[tensor.0];
-        let room = self.plan.max_bytes(tensor) / spec.dtype.bytes();
+        let plan = &self.program.plan;
+        let spec = plan.graph.tensors[tensor.0];
+        let room = plan.max_bytes(tensor) / spec.dtype.bytes();
         if values.len() > room {
             let expected = format!("at most {room}");
             return Err(Error::argument("values", values.len(), expected));
         }
-        let at = self.buffers.arena.0 + self.plan.offsets[tensor.0] as u64;
+        let at = self.program.buffers.arena.0 + plan.offsets[tensor.0] as u64;
         let bytes: Vec<u8> = match spec.dtype {
             DType::F32 => bytemuck::cast_slice(values).to_vec(),
             DType::F16 => values
@@ -315,7 +356,8 @@ impl Backend for GpuBackend {
         };
         let weight = |id: crate::graph::WeightId| Ok(self.read_bytes[id.0]);
         // A step that ran has no size that overflows.
-        self.plan
+        self.program
+            .plan
             .graph
             .step_cost(&shape, &weight)
             .unwrap_or_default()

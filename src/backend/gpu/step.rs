@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 
+use super::inputs::{Extent, Layout};
 use super::kernels::Kernels;
 use super::launch::{
     Embed, FlashAttention, Linear, LinearOut, LinearSiluMul, MatrixType, PagedAttention, RmsNorm,
@@ -10,7 +11,6 @@ use super::launch::{
 use super::lower::{Stage, Work};
 use super::weights::DeviceWeights;
 use crate::DType;
-use crate::backend::StepInputs;
 use crate::config::engine::BLOCK_SIZE;
 use crate::driver::{DevicePtr, DriverError, In, InOut, Launch, Out};
 use crate::graph::{Plan, TensorId, WeightId};
@@ -27,18 +27,10 @@ pub struct Buffers {
     pub partial: DevicePtr,
     /// Elements that `partial` has room for.
     pub partial_len: usize,
-    /// `(T)`.
-    pub token_ids: DevicePtr,
-    /// `(T, 2, dim / 2)`.
-    pub cos_sin: DevicePtr,
-    /// `(T)`.
-    pub slot_mapping: DevicePtr,
-    /// `(sequences, 4)`.
-    pub spans: DevicePtr,
-    /// The block tables of all sequences.
-    pub block_tables: DevicePtr,
-    /// `(R)`.
-    pub logit_rows: DevicePtr,
+    /// The step's inputs, where [`Layout`] says.
+    pub inputs: DevicePtr,
+    /// `(R)`: the tokens that the step before drew.
+    pub drawn: DevicePtr,
 }
 
 /// A step to be made into launches.
@@ -51,8 +43,10 @@ pub struct Step<'a> {
     pub weights: &'a DeviceWeights,
     /// Its buffers.
     pub buffers: &'a Buffers,
-    /// The step's tokens.
-    pub inputs: &'a StepInputs,
+    /// How much of everything there is.
+    pub extent: Extent,
+    /// Where its inputs stand.
+    pub layout: Layout,
     /// KV blocks.
     pub num_blocks: usize,
 }
@@ -127,7 +121,8 @@ impl Step<'_> {
                 tokens: rows,
                 vocab: self.rows(x),
                 hidden: self.cols(x),
-                token_ids: In::new(self.buffers.logit_rows, rows),
+                token_ids: self.layout.logit_rows(self.buffers.inputs),
+                drawn: In::new(self.buffers.drawn, 0),
                 table: self.input(x),
                 out: self.output(stage.output),
             }
@@ -138,8 +133,8 @@ impl Step<'_> {
 
     fn rows(&self, id: TensorId) -> usize {
         match self.plan.graph.tensors[id.0].rows {
-            Rows::Tokens => self.inputs.token_ids.len(),
-            Rows::Logits => self.inputs.logit_rows.len(),
+            Rows::Tokens => self.extent.tokens,
+            Rows::Logits => self.extent.logit_rows,
         }
     }
 
@@ -171,7 +166,8 @@ impl Step<'_> {
         let (ptr, stored) = self.weights.rows(table);
         let (vocab, hidden) = self.weights.shape(table);
         let tokens = self.rows(out);
-        let token_ids = In::new(self.buffers.token_ids, tokens);
+        let token_ids = self.layout.token_ids(self.buffers.inputs);
+        let drawn = In::new(self.buffers.drawn, self.plan.max_rows.logits);
         let (len, out) = (vocab * hidden, self.output(out));
         macro_rules! gather {
             ($stored:ty) => {
@@ -180,6 +176,7 @@ impl Step<'_> {
                     vocab,
                     hidden,
                     token_ids,
+                    drawn,
                     table: In::new(ptr, len),
                     out,
                 }
@@ -220,8 +217,8 @@ impl Step<'_> {
             heads,
             blocks: self.num_blocks,
             qkv: self.input(qkv),
-            cos_sin: In::new(self.buffers.cos_sin, tokens * heads.dim),
-            slot_mapping: In::new(self.buffers.slot_mapping, tokens),
+            cos_sin: self.layout.cos_sin(self.buffers.inputs),
+            slot_mapping: self.layout.slot_mapping(self.buffers.inputs),
             q: self.output(q),
             keys: InOut::new(keys, len),
             values: InOut::new(values, len),
@@ -236,29 +233,27 @@ impl Step<'_> {
         heads: Heads,
         out: TensorId,
     ) -> Result<Vec<Launch>> {
-        let spans = &self.inputs.sequences;
-        let longest = spans.iter().map(|span| span.tokens).max().unwrap_or(0);
-        let context = spans.iter().map(|span| span.cached + span.tokens).max();
         let [keys, values] = self.cache::<T>(layer, heads);
         let len = self.cache_len(heads);
-        let tables = self.inputs.block_tables.len();
         let attention = FlashAttention::<T> {
             tokens: self.rows(q),
             heads,
             blocks: self.num_blocks,
-            sequences: spans.len(),
-            longest,
-            context: context.unwrap_or(0),
+            sequences: self.extent.sequences,
+            longest: self.extent.longest,
+            context: self.extent.context,
             q: self.input(q),
             keys: In::new(keys, len),
             values: In::new(values, len),
-            block_tables: In::new(self.buffers.block_tables, tables),
-            spans: In::new(self.buffers.spans, spans.len() * 4),
+            block_tables: self.layout.block_tables(self.buffers.inputs),
+            spans: self.layout.spans(self.buffers.inputs),
             out: self.output(out),
         };
         let chunks = PagedAttention::<T>::chunks(attention.context);
         let partial = attention.tokens * heads.query * chunks * (heads.dim + 2);
-        if !PagedAttention::<T>::suits(heads, longest) || partial > self.buffers.partial_len {
+        if !PagedAttention::<T>::suits(heads, attention.longest)
+            || partial > self.buffers.partial_len
+        {
             return Ok(vec![attention.launch(self.kernels)?]);
         }
         let paged = PagedAttention {

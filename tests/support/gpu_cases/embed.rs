@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 
 use half::{bf16, f16};
+use qwarp::backend::DRAWN;
 use qwarp::backend::cpu::reference::{self, Matrix};
-use qwarp::backend::gpu::launch::{self, EmbedType};
+use qwarp::backend::gpu::launch::{self, EmbedType, NO_TOKEN};
 use qwarp::driver::{DriverError, Target};
 use qwarp::dtype::DType;
 
@@ -149,8 +150,18 @@ impl<T: Real + EmbedType> Case for Embed<T> {
         let tokens = rows.count;
         // The last row of the table first, then others, some of them twice.
         let id = |t: usize| (vocab - 1 + t * 5) % vocab;
-        let ids: Vec<u32> = (rows.first..rows.first + tokens)
-            .map(|t| id(t) as u32)
+        let span = rows.first..rows.first + tokens;
+        // Every third is one that the step before drew, of those every second none at all, which counts as token 0.
+        let (is_drawn, is_none) = (|t: usize| t % 3 == 1, |t: usize| t % 6 == 4);
+        let given: Vec<u32> = span.clone().map(|t| id(t) as u32).collect();
+        let drawn: Vec<u32> = (span.clone().zip(&given).rev())
+            .map(|(t, id)| if is_none(t) { NO_TOKEN } else { *id })
+            .collect();
+        let asked: Vec<u32> = (span.clone().zip(&given).zip((0..tokens as u32).rev()))
+            .map(|((t, id), place)| if is_drawn(t) { DRAWN | place } else { *id })
+            .collect();
+        let ids: Vec<u32> = (span.zip(&given))
+            .map(|(t, id)| if is_none(t) { 0 } else { *id })
             .collect();
         let table: Vec<T> = values(0..vocab * hidden, 1)
             .into_iter()
@@ -161,7 +172,8 @@ impl<T: Real + EmbedType> Case for Embed<T> {
             tokens,
             vocab,
             hidden,
-            token_ids: device.input(&ids)?,
+            token_ids: device.input(&asked)?,
+            drawn: device.input(&drawn)?,
             table: device.input(&table)?,
             out,
         };

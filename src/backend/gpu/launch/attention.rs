@@ -11,7 +11,7 @@ use crate::driver::{DeviceType, DriverError, Geometry, In, Launch, Out, Target};
 use crate::shape::Heads;
 
 /// Positions of a chunk (`CHUNK` of `cuda/common/attention.cuh`): part of the definition.
-const CHUNK: usize = 256;
+pub const CHUNK: usize = 256;
 /// Positions of a tile.
 const TILE: usize = 64;
 /// Rows of a warp's tile, which is a CTA's of `paged_attention`.

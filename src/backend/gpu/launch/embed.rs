@@ -8,7 +8,7 @@ use crate::driver::{DeviceType, DriverError, Geometry, In, Launch, Out};
 
 const THREADS: u32 = 128;
 
-/// `out[t] = table[token_ids[t]]`. The host has checked that every id is below `vocab`.
+/// `out[t] = table[token_ids[t]]`. The host has checked that every id is below `vocab`, or `DRAWN` and a place in `drawn`.
 #[derive(Debug, Clone, Copy)]
 pub struct Embed<T: DeviceType> {
     /// T.
@@ -19,13 +19,24 @@ pub struct Embed<T: DeviceType> {
     pub hidden: usize,
     /// `(T)`.
     pub token_ids: In<u32>,
+    /// `(rows)`: what the ids that are `DRAWN` stand for.
+    pub drawn: In<u32>,
     /// `(vocab, hidden)`.
     pub table: In<T>,
     /// `(T, hidden)`.
     pub out: Out<f32>,
 }
 
-type Stub<T> = fn(&Kernels, Geometry, In<u32>, In<T>, Out<f32>, u32) -> Result<Launch, DriverError>;
+type Stub<T> = fn(
+    &Kernels,
+    Geometry,
+    In<u32>,
+    In<u32>,
+    In<T>,
+    Out<f32>,
+    u32,
+    u32,
+) -> Result<Launch, DriverError>;
 
 /// A type that a table may have.
 pub trait EmbedType: DeviceType {
@@ -50,6 +61,7 @@ impl<T: EmbedType> Embed<T> {
     pub fn launch(&self, kernels: &Kernels) -> Result<Launch, DriverError> {
         let Embed {
             token_ids: ids,
+            drawn,
             table,
             out,
             ..
@@ -63,6 +75,7 @@ impl<T: EmbedType> Embed<T> {
         check.slice("out", out.ptr, out.len, &[tokens, hidden])?;
         let n = check.count("hidden", self.hidden)?;
         let geometry = check.rows(check.count("tokens", self.tokens)?, n, THREADS, VEC)?;
-        T::EMBED(kernels, geometry, ids, table, out, n)
+        let vocab = check.count("vocab", self.vocab)?;
+        T::EMBED(kernels, geometry, ids, drawn, table, out, vocab, n)
     }
 }

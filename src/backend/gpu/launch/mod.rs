@@ -19,7 +19,7 @@ use half::{bf16, f16};
 use crate::DType;
 
 pub use argmax::{Argmax, NO_TOKEN};
-pub use attention::{AttentionType, FlashAttention, HEAD_DIMS, PagedAttention, span_words};
+pub use attention::{AttentionType, CHUNK, FlashAttention, HEAD_DIMS, PagedAttention, span_words};
 pub use embed::{Embed, EmbedType};
 pub use linear::{Linear, LinearOut, LinearSiluMul, LinearType};
 pub use rms_norm::{AddRmsNorm, RmsNorm, RmsNormType};
