@@ -1,5 +1,6 @@
 //! Times of every kernel at decode and prefill sizes, cold and warm, in GB/s and percent of a copy of the same run.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use qwarp::backend::gpu::kernels::Kernels;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::Result;
 use super::devices::Devices;
 use super::gpu_bench::{Flush, Stats, cold, copy, warm};
-use super::gpu_cases::{Device, Model, QUICK, REAL, Timed, timed};
+use super::gpu_cases::{self, Device, Model, QUICK, REAL, Timed, timed};
 use super::part::Part;
 use super::report::Report;
 
@@ -17,6 +18,8 @@ use super::report::Report;
 struct Extent {
     models: &'static [Model],
     repetitions: usize,
+    /// Launches whose time is taken together when warm.
+    in_a_row: usize,
     copied_bytes: usize,
     /// More than the L2 cache of any card.
     flushed_bytes: usize,
@@ -25,6 +28,7 @@ struct Extent {
 const FULL: Extent = Extent {
     models: &REAL,
     repetitions: 200,
+    in_a_row: 20,
     copied_bytes: 512 << 20,
     flushed_bytes: 512 << 20,
 };
@@ -32,7 +36,8 @@ const FULL: Extent = Extent {
 /// Enough to see that everything runs; its times say nothing.
 const SMALL: Extent = Extent {
     models: &QUICK,
-    repetitions: 2,
+    repetitions: 1,
+    in_a_row: 2,
     copied_bytes: 10_000,
     flushed_bytes: 4096,
 };
@@ -66,6 +71,7 @@ struct Table<'a> {
     /// GB/s of the copy.
     copy: f64,
     part: &'a mut Part,
+    launched: BTreeSet<&'static str>,
 }
 
 impl<'a> Table<'a> {
@@ -111,10 +117,11 @@ impl<'a> Table<'a> {
             shown,
             copy,
             part,
+            launched: BTreeSet::new(),
         })
     }
 
-    /// Every case that the device has kernels for.
+    /// Every case that the device has kernels for; where times are not shown, those that launch a kernel for the first time.
     fn all(&mut self) -> Result<()> {
         let target = self.driver.facts().target;
         for timed in timed(self.extent.models) {
@@ -124,8 +131,18 @@ impl<'a> Table<'a> {
             let device = Device::new(self.driver, &self.kernels);
             let flush = Flush::new(&device, self.extent.flushed_bytes)?;
             let work = timed.case.prepare(&device)?;
-            let cold = cold(self.driver, &work, &flush, self.extent.repetitions)?;
-            let warm = warm(self.driver, &work, self.extent.repetitions)?;
+            let entries = gpu_cases::entries(&self.kernels, &work.launches);
+            if !self.shown && entries.is_subset(&self.launched) {
+                continue;
+            }
+            self.launched.extend(entries);
+            let Extent {
+                repetitions,
+                in_a_row,
+                ..
+            } = *self.extent;
+            let cold = cold(self.driver, &work, &flush, repetitions)?;
+            let warm = warm(self.driver, &work, in_a_row, repetitions)?;
             let bytes = work.floor_bytes;
             self.part.count("", Ok(()));
             if self.shown {

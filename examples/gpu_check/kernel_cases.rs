@@ -7,22 +7,13 @@ use qwarp::driver::{Driver, DriverError};
 use serde_json::json;
 
 use super::devices::Devices;
-use super::gpu_cases::{self, Case};
+use super::gpu_cases::{self, Case, Device, QUICK};
 use super::part::Part;
 use super::report::Report;
 
-/// A quick run takes one case in so many of the list. The list goes op by op and holds several times as many of each, and a
-/// kernel that none of them launches is a failure.
-const QUICK_STRIDE: usize = 12;
-
-/// The cases that run, of all.
-pub fn chosen(quick: bool) -> Vec<Box<dyn Case>> {
-    let stride = if quick { QUICK_STRIDE } else { 1 };
-    let all = gpu_cases::all().into_iter().enumerate();
-    all.filter(|(i, _)| i % stride == 0)
-        .map(|(_, case)| case)
-        .collect()
-}
+/// A quick run takes one case in so many of the list, which goes op by op, and for a kernel that none of them launches the
+/// first of those that take no time.
+const QUICK_STRIDE: usize = 20;
 
 /// Each device; on hardware once from cubins and once from PTX.
 pub fn run(devices: &Devices, quick: bool, report: &mut Report<'_>) -> super::Result<()> {
@@ -51,41 +42,83 @@ fn cases(
         Err(error) => return part.ended(Err(error)),
     };
     let target = kernels.target();
-    let mut missing: BTreeSet<&str> = ENTRIES
-        .iter()
-        .filter(|entry| entry.exists_on(target))
-        .map(|entry| entry.name)
-        .collect();
-    let mut nmse = 0.0f64;
-    let mut lost = false;
-    for case in chosen(quick) {
-        let case = case.as_ref();
-        if !case.runs_on(target) {
-            part.skip(format!("a type that {target} has not"));
-            continue;
-        }
-        if lost {
-            part.count(
-                &case.name(),
-                Err("the device was lost before it".to_string()),
-            );
-            continue;
-        }
-        match gpu_cases::run(case, driver, &kernels) {
-            Ok(ran) => {
-                missing.retain(|entry| !ran.entries.contains(entry));
-                nmse = nmse.max(ran.nmse);
-                part.count("", Ok(()));
-            }
-            Err(failure) => {
-                lost = !Devices::alive(driver);
-                part.count(&case.name(), Err(failure.to_string()));
+    let built = ENTRIES.iter().filter(|entry| entry.exists_on(target));
+    let mut check = Check {
+        driver,
+        missing: built.map(|entry| entry.name).collect(),
+        kernels,
+        nmse: 0.0,
+        lost: false,
+        part,
+    };
+    let stride = if quick { QUICK_STRIDE } else { 1 };
+    for case in gpu_cases::all().iter().step_by(stride) {
+        check.case(case.as_ref());
+    }
+    if quick {
+        for timed in gpu_cases::timed(&QUICK) {
+            if check.launches_missing(timed.case.as_ref()) {
+                check.case(timed.case.as_ref());
             }
         }
     }
+    let Check {
+        mut part,
+        missing,
+        nmse,
+        ..
+    } = check;
     for entry in missing {
         part.failures.push(format!("{entry}: no case launched it"));
     }
     part.figures.push(json!({"largest_nmse": nmse}));
     part
+}
+
+/// The cases of one device as they run.
+struct Check<'a> {
+    driver: &'a dyn Driver,
+    kernels: Kernels,
+    /// Kernels that none has launched yet.
+    missing: BTreeSet<&'static str>,
+    nmse: f64,
+    /// Whether a case took the device with it.
+    lost: bool,
+    part: Part,
+}
+
+impl Check<'_> {
+    fn case(&mut self, case: &dyn Case) {
+        let target = self.kernels.target();
+        if !case.runs_on(target) {
+            self.part.skip(format!("a type that {target} has not"));
+        } else if self.lost {
+            let lost = "the device was lost before it".to_string();
+            self.part.count(&case.name(), Err(lost));
+        } else {
+            match gpu_cases::run(case, self.driver, &self.kernels) {
+                Ok(ran) => {
+                    self.missing.retain(|entry| !ran.entries.contains(entry));
+                    self.nmse = self.nmse.max(ran.nmse);
+                    self.part.count("", Ok(()));
+                }
+                Err(failure) => {
+                    self.lost = !Devices::alive(self.driver);
+                    self.part.count(&case.name(), Err(failure.to_string()));
+                }
+            }
+        }
+    }
+
+    /// Whether a case launches a kernel that none has launched yet. A case that cannot be prepared is to run: it says why.
+    fn launches_missing(&self, case: &dyn Case) -> bool {
+        if self.missing.is_empty() || !case.runs_on(self.kernels.target()) {
+            return false;
+        }
+        let work = case.prepare(&Device::new(self.driver, &self.kernels));
+        work.map_or(true, |work| {
+            let entries = gpu_cases::entries(&self.kernels, &work.launches);
+            !entries.is_disjoint(&self.missing)
+        })
+    }
 }

@@ -122,7 +122,7 @@ fn run(cli: &Cli) -> Result<bool> {
         bench::run(&devices, cli.quick, &mut report)?;
     }
     if wants(PartName::Profile) {
-        report.add(profile::run())?;
+        report.add(profile::run(cli.quick))?;
     }
     if wants(PartName::Sanitizer) {
         report.add(sanitizer::tools(cli))?;

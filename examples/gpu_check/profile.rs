@@ -11,11 +11,17 @@ use qwarp::emu::{EmuOptions, Emulator};
 use serde_json::{Value, json};
 
 use super::Result;
-use super::gpu_cases::{Device, Model, QUICK, REAL, Timed, timed};
+use super::gpu_cases::{self, Device, Model, QUICK, REAL, Timed, timed};
 use super::part::Part;
 
 /// The sizes: a decode step of one sequence, of the smallest model that the kernels are for.
 const MODEL: Model = REAL[0];
+/// The same for a quick run, with little of the head, whose rows are nearly all that is to be counted.
+const QUICK_MODEL: Model = Model {
+    name: "0.5B, small vocabulary",
+    vocab: 2048,
+    ..MODEL
+};
 const ROWS: usize = MODEL.tokens[0];
 
 /// Spaces that have traffic worth a line, and their names.
@@ -27,14 +33,14 @@ const SPACES: [(Space, &str); 4] = [
 ];
 
 /// Every kernel of every target.
-pub fn run() -> Part {
-    let (model, rows) = (MODEL.name, ROWS);
-    let mut part = Part::new(format!("kernel profile, {model}, {rows} row"));
-    let done = fill(&mut part);
+pub fn run(quick: bool) -> Part {
+    let model = if quick { QUICK_MODEL } else { MODEL };
+    let mut part = Part::new(format!("kernel profile, {}, {ROWS} row", model.name));
+    let done = fill(model, &mut part);
     part.ended(done)
 }
 
-fn fill(part: &mut Part) -> Result<()> {
+fn fill(model: Model, part: &mut Part) -> Result<()> {
     let _ = writeln!(
         part.table,
         "{:<5} {:<24} {:>4} {:>6} {:>6} {:<26} {:>9} {:>9} {:>7} {:>8} {:>9}",
@@ -52,7 +58,7 @@ fn fill(part: &mut Part) -> Result<()> {
     );
     for target in Target::ALL {
         let mut profile = Profile::new(target)?;
-        for timed in timed(&[MODEL]) {
+        for timed in timed(&[model]) {
             if timed.rows == ROWS && timed.case.runs_on(target) {
                 profile.op(&timed, part, false)?;
             }
@@ -100,11 +106,8 @@ impl Profile {
     fn op(&mut self, timed: &Timed, part: &mut Part, only_new: bool) -> Result<()> {
         let device = Device::new(&self.device, &self.kernels);
         let work = timed.case.prepare(&device)?;
-        let seen = |launch: &Launch| {
-            let entry = self.kernels.entry(launch.function);
-            entry.is_some_and(|entry| self.launched.contains(entry.name))
-        };
-        if only_new && work.launches.iter().all(seen) {
+        let entries = gpu_cases::entries(&self.kernels, &work.launches);
+        if only_new && entries.is_subset(&self.launched) {
             return Ok(());
         }
         let mut launches = Vec::new();

@@ -4,9 +4,6 @@ use qwarp::driver::{DevicePtr, Driver, Result};
 
 use super::super::gpu_cases::{Device, Work};
 
-/// Launches in a row whose time is taken together when warm: a single one is shorter than an event can tell.
-const IN_A_ROW: usize = 20;
-
 /// Times of one launch in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Stats {
@@ -84,9 +81,15 @@ pub fn cold(
     Ok(Stats::of(times))
 }
 
-/// A fixed sequence of launches replayed, its time divided among them.
-pub fn warm(driver: &dyn Driver, work: &Work<'_>, repetitions: usize) -> Result<Stats> {
-    let row = vec![work.launches.clone(); IN_A_ROW].concat();
+/// A fixed sequence of `in_a_row` launches replayed, its time divided among them: a single one is shorter than an event can
+/// tell.
+pub fn warm(
+    driver: &dyn Driver,
+    work: &Work<'_>,
+    in_a_row: usize,
+    repetitions: usize,
+) -> Result<Stats> {
+    let row = vec![work.launches.clone(); in_a_row].concat();
     let sequence = driver.sequence(&row)?;
     let [start, end] = [driver.event()?, driver.event()?];
     driver.replay(sequence)?;
@@ -96,7 +99,7 @@ pub fn warm(driver: &dyn Driver, work: &Work<'_>, repetitions: usize) -> Result<
         driver.replay(sequence)?;
         driver.record(end)?;
         let all = f64::from(driver.elapsed_ms(start, end)?) * 1e3;
-        times.push(all / IN_A_ROW as f64);
+        times.push(all / in_a_row as f64);
     }
     Ok(Stats::of(times))
 }

@@ -21,7 +21,7 @@ mod silu_mul;
 use std::collections::BTreeSet;
 
 use qwarp::backend::gpu::kernels::Kernels;
-use qwarp::driver::{Driver, DriverError, Target};
+use qwarp::driver::{Driver, DriverError, Launch, Target};
 use qwarp::dtype::DType;
 
 pub use attention::{Attention, Placement, Sequence, Way};
@@ -130,10 +130,18 @@ pub fn timed(models: &[Model]) -> Vec<Timed> {
 pub struct Ran {
     /// The kernels it launched.
     pub entries: BTreeSet<&'static str>,
+    /// With what.
+    pub launches: Vec<Launch>,
     /// The largest NMSE of an output.
     pub nmse: f64,
     /// The bytes of each output that has rows, row by row.
     pub rows: Vec<Vec<Vec<u8>>>,
+}
+
+/// The kernels that launches run.
+pub fn entries(kernels: &Kernels, launches: &[Launch]) -> BTreeSet<&'static str> {
+    let name = |launch: &Launch| kernels.entry(launch.function).map(|entry| entry.name);
+    launches.iter().filter_map(name).collect()
 }
 
 /// Runs a case once and holds what comes out against the reference.
@@ -144,9 +152,9 @@ pub fn run(case: &dyn Case, driver: &dyn Driver, kernels: &Kernels) -> Result<Ra
         driver.launch(launch)?;
     }
     driver.synchronize()?;
-    let entry = |launch: &qwarp::driver::Launch| kernels.entry(launch.function).map(|e| e.name);
     let mut ran = Ran {
-        entries: work.launches.iter().filter_map(entry).collect(),
+        entries: entries(kernels, &work.launches),
+        launches: work.launches,
         nmse: 0.0,
         rows: Vec::new(),
     };
