@@ -18,6 +18,7 @@ mod ptx_text;
 mod reference;
 mod refusals;
 mod row_invariance;
+mod shapes;
 mod widths;
 
 use qwarp::backend::gpu::kernels::Kernels;

@@ -7,15 +7,22 @@ use qwarp::driver::Target;
 
 use crate::emulator;
 use crate::gpu_cases::{self, Case, QUICK};
+use crate::shapes::Visits;
 
-/// Runs the cases; how many launch each kernel, and the largest NMSE of each op. Every kernel must be among them.
-fn run(
-    target: Target,
-    cases: Vec<Box<dyn Case>>,
-) -> (BTreeMap<&'static str, usize>, BTreeMap<&'static str, f64>) {
-    let Some((driver, kernels)) = emulator(target) else {
-        return Default::default();
-    };
+/// What cases did that were run.
+struct Run {
+    /// How many launched each kernel.
+    visited: BTreeMap<&'static str, usize>,
+    /// The largest NMSE of each op.
+    worst: BTreeMap<&'static str, f64>,
+    /// The sizes of the launches.
+    shapes: Visits,
+}
+
+/// Runs the cases, among which every kernel must be; nothing where the build has no kernels.
+fn run(target: Target, cases: Vec<Box<dyn Case>>) -> Option<Run> {
+    let (driver, kernels) = emulator(target)?;
+    let mut shapes = Visits::new(target);
     let mut visited: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut worst = BTreeMap::new();
     let mut failures = Vec::new();
@@ -25,8 +32,11 @@ fn run(
         }
         match gpu_cases::run(case.as_ref(), &driver, &kernels) {
             Ok(ran) => {
-                for entry in ran.entries {
-                    *visited.entry(entry).or_default() += 1;
+                for entry in &ran.entries {
+                    *visited.entry(*entry).or_default() += 1;
+                }
+                for launch in &ran.launches {
+                    shapes.count(kernels.entry(launch.function).unwrap(), launch);
                 }
                 let nmse = worst.entry(case.op()).or_insert(0.0f64);
                 *nmse = nmse.max(ran.nmse);
@@ -44,17 +54,24 @@ fn run(
     let built: BTreeSet<&str> = built.map(|entry| entry.name).collect();
     let launched: BTreeSet<&str> = visited.keys().copied().collect();
     assert_eq!(launched, built, "a kernel without a case");
-    (visited, worst)
+    Some(Run {
+        visited,
+        worst,
+        shapes,
+    })
 }
 
 fn every_case(target: Target) {
-    let (visited, worst) = run(target, gpu_cases::all());
-    for (op, nmse) in worst {
+    let Some(run) = run(target, gpu_cases::all()) else {
+        return;
+    };
+    for (op, nmse) in run.worst {
         println!("{target} {op}: NMSE at most {nmse:.1e}");
     }
-    for (kernel, count) in visited {
+    for (kernel, count) in run.visited {
         assert!(count >= 40, "{kernel} on {target}: {count} cases");
     }
+    run.shapes.check();
 }
 
 #[test]

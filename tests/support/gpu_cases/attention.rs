@@ -16,6 +16,24 @@ use super::bound::Bound;
 use super::number::{Real, values, wide};
 use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
+/// Sequences that end in every eighth of a tile of 64 positions, and of every tile of a chunk: where copies of whole rows end.
+const ENDS: [Shape; 14] = [
+    ((1, 1), &[(35, 1), (251, 1)]),
+    ((1, 1), &[(43, 1), (243, 1)]),
+    ((1, 1), &[(51, 1), (235, 1)]),
+    ((1, 1), &[(59, 1), (227, 1)]),
+    ((1, 1), &[(67, 1), (219, 1)]),
+    ((1, 1), &[(75, 1), (211, 1)]),
+    ((1, 1), &[(83, 1), (203, 1)]),
+    ((1, 1), &[(91, 1), (195, 1)]),
+    ((1, 1), &[(99, 1), (187, 1)]),
+    ((1, 1), &[(107, 1), (179, 1)]),
+    ((1, 1), &[(115, 1), (171, 1)]),
+    ((1, 1), &[(123, 1), (163, 1)]),
+    ((1, 1), &[(131, 1), (155, 1)]),
+    ((1, 1), &[(139, 1), (147, 1)]),
+];
+
 /// Query heads, KV heads; (cached positions, tokens) of each sequence.
 type Shape = ((usize, usize), &'static [(usize, usize)]);
 
@@ -23,7 +41,7 @@ type Shape = ((usize, usize), &'static [(usize, usize)]);
 const DIMS: [usize; 2] = [64, 128];
 
 /// Around blocks of 16, tiles of 64 and chunks of 256 positions, rows (tokens times group) around tiles of 16 and 64.
-const SHAPES: [Shape; 47] = [
+const SHAPES: [Shape; 49] = [
     ((1, 1), &[(0, 1)]),
     ((1, 1), &[(0, 2)]),
     ((1, 1), &[(14, 1)]),
@@ -71,6 +89,8 @@ const SHAPES: [Shape; 47] = [
     ((28, 4), &[(0, 2)]),
     ((28, 4), &[(39, 1)]),
     ((40, 8), &[(20, 1), (3, 1)]),
+    ((13, 1), &[(470, 1)]),
+    ((3, 1), &[(1060, 1)]),
 ];
 
 /// Positions that all sequences have in common, in the same blocks.
@@ -118,7 +138,8 @@ pub struct Attention<T> {
 /// Every shape with every type, by both ways.
 fn cases() -> Vec<Box<dyn Case>> {
     fn of<T: Real + AttentionType>(way: Way) -> impl Iterator<Item = Box<dyn Case>> {
-        let shapes = SHAPES.iter().flat_map(|shape| DIMS.map(|dim| (dim, shape)));
+        let shapes = SHAPES.iter().chain(&ENDS);
+        let shapes = shapes.flat_map(|shape| DIMS.map(|dim| (dim, shape)));
         shapes.map(move |(dim, &((query, kv), spans))| -> Box<dyn Case> {
             let heads = Heads { query, kv, dim };
             Box::new(Attention::<T>::new(heads, sequences(spans), way))

@@ -11,7 +11,7 @@ use qwarp::dtype::DType;
 
 use super::bound::Bound;
 use super::number::{Real, values, wide};
-use super::{Case, Device, Model, Op, Output, RowRange, Work};
+use super::{Case, Device, Model, Op, Output, REAL, RowRange, Work};
 
 /// Exact products, summed in f32 with truncation: 64 steps of a chunk, at most 37 chunks. Each step loses less than 2^-22 of
 /// the largest of its terms and the sum so far, which is a few times the result's root mean square; what is lost is mostly of
@@ -78,7 +78,7 @@ const SIZES: [(usize, usize); 40] = [
 
 /// Tokens, rows and elements of k: several chunks of 512, of which a CTA of the first three kernels takes up to 10, 9 and 8 at
 /// a time, and the sizes of models.
-const SHAPES: [(usize, usize, usize); 27] = [
+const SHAPES: [(usize, usize, usize); 36] = [
     (8, 16, 255),
     (1, 31, 500),
     (2, 33, 511),
@@ -106,7 +106,28 @@ const SHAPES: [(usize, usize, usize); 27] = [
     (3, 48, 8960),
     (1, 32, 18_944),
     (33, 24, 3584),
+    (8, 17, 1048),
+    (7, 19, 1033),
+    (16, 17, 1048),
+    (13, 19, 1033),
+    (31, 17, 1048),
+    (29, 19, 1033),
+    (3, 16, 5641),
+    (9, 16, 5641),
+    (18, 16, 4619),
 ];
+
+/// Tokens for each kernel in turn, at the sizes of models.
+const TOKENS_OF_MODELS: [usize; 5] = [8, 16, 32, 128, 129];
+/// Rows of the matrix at the sizes of models: as in a model, every CTA of any kernel has all of its rows.
+const ROWS_OF_MODELS: usize = 128;
+
+/// Tokens and elements of k of products of the real models, for every kernel: of what reads the residual stream or, no
+/// narrower, attention's output, and of what reads the inner layer.
+fn of_models(depth: fn(&Model) -> usize) -> impl Iterator<Item = (usize, usize)> {
+    REAL.iter()
+        .flat_map(move |model| TOKENS_OF_MODELS.map(|tokens| (tokens, depth(model))))
+}
 
 /// Every shape.
 fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
@@ -182,7 +203,13 @@ fn cases() -> Vec<Box<dyn Case>> {
         let plain = plain.map(|(i, shape)| boxed::<T>(shape, i % 2 == 0, i % 3 == 0));
         // A column of gate and up is two rows.
         let silu_mul = shapes().map(|(t, n, k)| boxed_silu_mul::<T>((t, n / 2 + 3, k)));
-        plain.chain(silu_mul)
+        let depths = of_models(|m| m.hidden).chain(of_models(|m| m.inner));
+        let of_models_plain =
+            depths.map(|(t, k)| boxed::<T>((t, ROWS_OF_MODELS, k), false, k % 3 == 0));
+        let of_models_silu_mul =
+            of_models(|m| m.hidden).map(|(t, k)| boxed_silu_mul::<T>((t, ROWS_OF_MODELS / 2, k)));
+        let of_models = of_models_plain.chain(of_models_silu_mul);
+        plain.chain(silu_mul).chain(of_models)
     }
     of::<f16>().chain(of::<bf16>()).collect()
 }
