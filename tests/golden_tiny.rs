@@ -21,7 +21,7 @@ fn checkpoints() -> Vec<PathBuf> {
         .map(|entry| entry.unwrap().path())
         .collect();
     folders.sort();
-    assert!(folders.len() >= 8, "only {} checkpoints", folders.len());
+    assert!(folders.len() >= 14, "only {} checkpoints", folders.len());
     folders
 }
 

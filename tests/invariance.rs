@@ -141,13 +141,25 @@ fn the_real_model_gives_the_same_bits_for_paths_threads_and_chunks() {
     println!("{compared} combinations, {rows} rows of logits, equal to the first run's bits");
 }
 
-/// Every tiny checkpoint.
+/// A tiny checkpoint of every layout: those of more than 2^18 bytes are the same ones with wider heads, for kernels.
 fn tiny_models() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(repo("tests/golden/tiny")).unwrap();
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| weight_bytes(folder) <= 1 << 18);
     folders.sort();
     assert_eq!(folders.len(), 8);
     folders
+}
+
+fn weight_bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let files = entries.map(|entry| entry.unwrap());
+    let weights = files.filter(|file| {
+        let name = file.file_name();
+        let name = name.to_str().unwrap();
+        name.starts_with("model") && name.ends_with(".safetensors")
+    });
+    weights.map(|file| file.metadata().unwrap().len()).sum()
 }
 
 #[test]

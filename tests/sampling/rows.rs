@@ -33,7 +33,7 @@ impl Random {
     }
 }
 
-/// Every row of every tiny checkpoint's reference: 8 times 333.
+/// Every row of every tiny checkpoint's reference: 14 times 333.
 pub fn real() -> Vec<Vec<f32>> {
     let mut folders: Vec<_> = std::fs::read_dir(repo("tests/golden/tiny"))
         .unwrap()

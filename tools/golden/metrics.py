@@ -36,3 +36,10 @@ def top2_gap(logits):
     """Best minus second-best logit of each row; (p, vocab) -> (p)."""
     best = logits.topk(2, dim=-1).values
     return best[..., 0] - best[..., 1]
+
+
+def other_top1(reference, other):
+    """Rows whose best logit is another one: how many, and the largest gap of the reference among them."""
+    differs = reference.argmax(-1) != other.argmax(-1)
+    gaps = top2_gap(reference)[differs]
+    return {"rows": len(gaps), "largest_gap": gaps.max().item() if len(gaps) else 0.0}

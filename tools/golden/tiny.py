@@ -96,6 +96,8 @@ def low_precision(folder, dtype, token_ids, reference):
         "finite": bool(torch.isfinite(logits).all()),
         "kl": metrics.mean_max(metrics.kl(reference, logits)),
         "kl_with_f32_head": metrics.mean_max(metrics.kl(reference, f32_head)),
+        "max_abs": metrics.max_abs(logits, reference),
+        "other_top1": metrics.other_top1(reference, logits),
     }
 
 

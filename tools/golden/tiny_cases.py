@@ -45,6 +45,26 @@ CASES = [
     # f32 and tied, three layers.
     case("tied-mha-f32-v5", hidden=48, heads=3, kv_heads=3, head_dim=16, intermediate=49, vocab=141,
          dtype="float32", tied=True, layers=3, spelling="v5", theta=1e4, embed_std=0.25, loud_k_channel=39),
+    # The six with narrow heads once more with heads of 64 or 128, which are the widths that kernels take. A seed is a
+    # place in this list: they stand behind the others.
+    # The heads of the 0.5B exactly.
+    case("tied-gqa7-head64-bf16", hidden=44, heads=14, kv_heads=2, head_dim=64, intermediate=75, vocab=131,
+         dtype="bfloat16", tied=True, embed_std=0.25, loud_k_channel=95),
+    # The grouping of the 1.5B, three shards.
+    case("untied-gqa6-head64-f16-sharded", hidden=50, heads=12, kv_heads=2, head_dim=64, intermediate=77, vocab=137,
+         dtype="float16", shards=3, theta=1e4, eps=1e-5, spelling="v5", loud_k_channel=30),
+    # As many K heads as Q heads.
+    case("untied-mha-head128-f32", hidden=30, heads=3, kv_heads=3, head_dim=128, intermediate=61, vocab=131,
+         dtype="float32", theta=1e4, loud_k_channel=319),
+    # An epsilon that matters in every norm; three layers; three K heads.
+    case("untied-gqa7-head64-eps-f16", hidden=36, heads=21, kv_heads=3, head_dim=64, intermediate=41, vocab=133,
+         dtype="float16", layers=3, eps=0.05, spelling="v5", theta=1e5, loud_k_channel=158),
+    # Embeddings as small as in trained models.
+    case("untied-small-embed-head128-bf16-sharded", hidden=58, heads=4, kv_heads=2, head_dim=128, intermediate=63,
+         vocab=157, dtype="bfloat16", shards=2, eps=1e-5, embed_std=1 / 256, loud_k_channel=191),
+    # f32 and tied, three layers.
+    case("tied-mha-head64-f32-v5", hidden=48, heads=3, kv_heads=3, head_dim=64, intermediate=49, vocab=141,
+         dtype="float32", tied=True, layers=3, spelling="v5", theta=1e4, embed_std=0.25, loud_k_channel=126),
 ]
 
 
