@@ -10,61 +10,16 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use qwarp::DType;
 use qwarp::engine::Request;
-use support::{Reference, Run, engine, greedy, log_sum_exp, max_difference, real_model, repo};
-
-const FOLDER: &str = "tests/golden/qwen2.5-coder-0.5b-instruct";
-
-/// One prompt's reference: the 64 largest logits at some positions.
-struct Case {
-    name: String,
-    token_ids: Vec<u32>,
-    rows: BTreeMap<usize, Row>,
-    greedy: Option<Vec<u32>>,
-}
-
-struct Row {
-    ids: Vec<i32>,
-    logits: Vec<f32>,
-    log_sum_exp: f64,
-}
+use support::real_case::{self, Case};
+use support::{Run, engine, greedy, real_model};
 
 fn cases() -> (Vec<Case>, serde_json::Value) {
-    let index: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(repo(FOLDER).join("cases.json")).unwrap())
-            .unwrap();
-    let read = |entry: &serde_json::Value| {
-        let name = entry["name"].as_str().unwrap();
-        let file = Reference::open(&repo(FOLDER).join(format!("{name}.safetensors")));
-        let positions = file.ids("positions");
-        let (shape, ids) = file.i32("top_ids");
-        assert_eq!(shape, [positions.len(), 64]);
-        let (_, logits) = file.f32("top_logits");
-        let (_, sums) = file.f64("logsumexp");
-        let row = |(i, position): (usize, &u32)| {
-            let range = 64 * i..64 * (i + 1);
-            let row = Row {
-                ids: ids[range.clone()].to_vec(),
-                logits: logits[range].to_vec(),
-                log_sum_exp: sums[i],
-            };
-            (*position as usize, row)
-        };
-        Case {
-            name: name.to_string(),
-            token_ids: file.ids("token_ids"),
-            rows: positions.iter().enumerate().map(row).collect(),
-            greedy: file.has("greedy_ids").then(|| file.ids("greedy_ids")),
-        }
-    };
-    let cases: Vec<Case> = index["cases"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(read)
+    let index = real_case::index();
+    let names = index["cases"].as_array().unwrap().iter();
+    let cases: Vec<Case> = names
+        .map(|entry| real_case::read(entry["name"].as_str().unwrap()))
         .collect();
     assert_eq!(cases.len(), 10);
     assert_eq!(
@@ -75,29 +30,6 @@ fn cases() -> (Vec<Case>, serde_json::Value) {
         2
     );
     (cases, index)
-}
-
-/// KL and the largest difference of a row of ours from the reference's, over the reference's 64 largest logits.
-///
-/// Each term is written p ln(p / q) - p + q: never negative, so the sum is a lower bound of the KL over the whole
-/// vocabulary, and of second order in the f32 rounding of the stored logits. The rest of the vocabulary is one more such
-/// term where its mass is above `min_rest`; below, that mass is itself a rounding error of the 64.
-fn distance(row: &Row, ours: &[f32], min_rest: f64) -> (f64, f64) {
-    let sum = log_sum_exp(ours);
-    let (mut kl, mut p_rest, mut q_rest, mut worst) = (0.0, 1.0, 1.0, 0f64);
-    let term = |p: f64, q: f64| p * (p / q).ln() - p + q;
-    for (&id, &logit) in row.ids.iter().zip(&row.logits) {
-        let p = (f64::from(logit) - row.log_sum_exp).exp();
-        let q = (f64::from(ours[id as usize]) - sum).exp();
-        kl += term(p, q);
-        p_rest -= p;
-        q_rest -= q;
-        worst = worst.max(max_difference(&[logit], &[ours[id as usize]]));
-    }
-    if p_rest > min_rest {
-        kl += term(p_rest, q_rest);
-    }
-    (kl, worst)
 }
 
 /// Runs every case and gives (KL, largest difference) of each reference position to `check`.
@@ -116,7 +48,7 @@ fn for_each_position(dtype: DType, min_rest: f64, check: &mut dyn FnMut(&str, us
             engine
                 .step(&mut |logits| {
                     if let Some(row) = case.rows.get(&logits.position) {
-                        let (kl, worst) = distance(row, logits.logits, min_rest);
+                        let (kl, worst) = row.distance(logits.logits, min_rest);
                         check(&case.name, logits.position, kl, worst);
                         seen += 1;
                     }

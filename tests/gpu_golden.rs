@@ -1,4 +1,5 @@
-//! Tiny checkpoints through the GPU backend on the emulator, every check on, against logits by Hugging Face transformers.
+//! Tiny checkpoints of every layout through the GPU backend on the emulator, every check on, against logits by Hugging Face
+//! transformers: a prompt prefilled in one step, and its end decoded a token a step.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,94 +10,176 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use qwarp::DType;
-use qwarp::config::{EngineConfig, ModelConfig};
 use qwarp::driver::Target;
-use qwarp::emu::{EmuOptions, Emulator};
-use qwarp::engine::{Engine, Request, open_on};
-use support::{Reference, kl, repo};
+use support::by_hand::{ByHand, How};
+use support::kernels::have_kernels;
+use support::tiny::{self, Tiny};
 
-/// Those whose heads are as wide as the kernels take them.
-const CHECKPOINTS: [&str; 2] = ["tied-gqa6-head64-bf16", "untied-gqa2-head128-bf16"];
+/// Tokens prefilled in one step: an odd number, more than a tile of 64.
+const PROMPT: usize = 107;
+/// Tokens of them that are decoded once more.
+const DECODED: usize = 11;
 
-fn engine(name: &str, target: Target, dtype: DType, chunk: usize, max_len: usize) -> Engine {
-    let folder = repo("tests/golden/tiny").join(name);
-    let config = ModelConfig::read(&folder).unwrap();
-    let emulator = Emulator::new(EmuOptions {
+/// What a machine of each generation runs.
+const RUNS: [(Target, DType); 4] = [
+    (Target::Sm75, DType::F16),
+    (Target::Sm80, DType::F16),
+    (Target::Sm80, DType::Bf16),
+    (Target::Sm90, DType::Bf16),
+];
+
+/// What makes a layout, but for widths.
+fn layout(config: &serde_json::Value, shards: usize) -> String {
+    let whole = |key: &str| config[key].as_u64().unwrap();
+    let (heads, kv) = (whole("num_attention_heads"), whole("num_key_value_heads"));
+    let dtype = config.get("dtype").unwrap_or(&config["torch_dtype"]);
+    format!(
+        "tied {} group {} layers {} eps {} {dtype} shards {shards}",
+        config["tie_word_embeddings"],
+        heads / kv,
+        whole("num_hidden_layers"),
+        config["rms_norm_eps"],
+    )
+}
+
+fn shards(folder: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name());
+    let model = |name: &std::ffi::OsString| {
+        let name = name.to_str().unwrap();
+        name.starts_with("model") && name.ends_with(".safetensors")
+    };
+    names.filter(model).count()
+}
+
+/// Those whose heads are as wide as the kernels take them. Every layout of the narrow ones is among them.
+fn checkpoints() -> Vec<PathBuf> {
+    let (mut wide, mut layouts, mut narrow) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for folder in tiny::folders() {
+        let config = tiny::config(&folder);
+        let layout = layout(&config, shards(&folder));
+        if [64, 128].contains(&tiny::head_dim(&config)) {
+            wide.push(folder);
+            layouts.insert(layout);
+        } else {
+            narrow.insert(layout);
+        }
+    }
+    assert_eq!((wide.len(), narrow.len()), (8, 6));
+    let missing: Vec<_> = narrow.difference(&layouts).collect();
+    assert!(missing.is_empty(), "no wide heads: {missing:?}");
+    wide
+}
+
+fn open(tiny: &Tiny, (target, dtype): (Target, DType), max_tokens: usize, blocks: usize) -> ByHand {
+    let how = How {
         target,
-        host_threads: 2,
-        checks: true,
-        counters: false,
-    });
-    let limits = EngineConfig {
         dtype,
+        checks: true,
         threads: 2,
-        max_num_seqs: 1,
-        max_batched_tokens: chunk,
-        max_logit_rows: chunk,
-        max_model_len: max_len,
+        max_tokens,
+        max_sequences: 1,
+        blocks,
     };
-    open_on(Box::new(emulator), &folder, &config, limits).unwrap()
+    ByHand::open(&tiny.folder, how).unwrap()
 }
 
-fn logits(mut engine: Engine, tokens: &[u32]) -> Vec<Vec<f32>> {
-    let request = Request {
-        wanted_logits: 0..tokens.len(),
-        ..Request::new(tokens.to_vec(), 0)
-    };
-    engine.submit(request).unwrap();
-    let mut logits = vec![Vec::new(); tokens.len()];
-    while !engine.is_idle() {
-        engine
-            .step(&mut |row| logits[row.position] = row.logits.to_vec())
-            .unwrap();
+/// Prefill and decode of one checkpoint: as good as transformers, and the same bits.
+fn prefill_and_decode(tiny: &Tiny, run: (Target, DType)) {
+    let blocks = PROMPT.div_ceil(16);
+    let mut model = open(tiny, run, PROMPT, blocks);
+    // Blocks stand in no order.
+    let table: Vec<u32> = (0..blocks as u32)
+        .map(|i| (i * 3 + 2) % blocks as u32)
+        .collect();
+    let tokens = &tiny.tokens[..PROMPT];
+    let prefilled = model.run(tokens, 0..PROMPT, &table).unwrap();
+    let after_prefill = (
+        model.visits.of("flash_attention"),
+        model.visits.of("paged_attention"),
+    );
+    assert!(after_prefill.0 > 0, "no prefill kernel ran");
+
+    let first = PROMPT - DECODED;
+    let mut again = open(tiny, run, PROMPT, blocks);
+    let mut decoded = again.run(tokens, 0..first, &table).unwrap();
+    let before = again.visits.of("paged_attention");
+    for position in first..PROMPT {
+        let logits = again.run(tokens, position..position + 1, &table).unwrap();
+        decoded.extend(logits);
     }
-    assert!(logits.iter().all(|row| !row.is_empty()));
-    logits
+    let after = again.visits.of("paged_attention");
+    assert!(after >= before + DECODED as u64, "no decode kernel ran");
+    assert!(
+        support::bits(&decoded) == support::bits(&prefilled),
+        "{} {run:?}: decoded and prefilled logits differ",
+        tiny.name()
+    );
+
+    let held = tiny.hold(&prefilled, run.1);
+    println!("{} {} {}: {held:?}", tiny.name(), run.1, run.0);
+    assert!(
+        held.kl <= 2.0 * held.theirs,
+        "{} {run:?}: {held:?}",
+        tiny.name()
+    );
+    assert_eq!(held.wrong_top1, 0, "{} {run:?}", tiny.name());
+    // Not held by luck: most positions are no near-ties.
+    assert!(held.near_ties * 5 <= PROMPT, "{}: {held:?}", tiny.name());
+}
+
+fn every_checkpoint(run: (Target, DType)) {
+    if !have_kernels() {
+        return;
+    }
+    for folder in checkpoints() {
+        prefill_and_decode(&Tiny::open(&folder), run);
+    }
 }
 
 #[test]
-fn half_precision_is_as_good_as_transformers() {
-    for name in CHECKPOINTS {
-        let folder = repo("tests/golden/tiny").join(name);
-        let file = Reference::open(&folder.join("reference.safetensors"));
-        let (shape, expected) = file.f32("logits");
-        let expected: Vec<&[f32]> = expected.chunks(shape[1]).collect();
-        let tokens = file.ids("token_ids");
-        let provenance = std::fs::read_to_string(folder.join("provenance.json")).unwrap();
-        let provenance: serde_json::Value = serde_json::from_str(&provenance).unwrap();
-        for (target, dtype, key) in [
-            (Target::Sm75, DType::F16, "hf_f16_sdpa"),
-            (Target::Sm80, DType::F16, "hf_f16_sdpa"),
-            (Target::Sm80, DType::Bf16, "hf_bf16_sdpa"),
-            (Target::Sm90, DType::Bf16, "hf_bf16_sdpa"),
-        ] {
-            let ours = logits(engine(name, target, dtype, 128, tokens.len() + 1), &tokens);
-            let each = expected.iter().zip(&ours).map(|(p, q)| kl(p, q));
-            let mean = each.sum::<f64>() / ours.len() as f64;
-            let theirs = provenance[key]["kl"]["mean"].as_f64().unwrap();
-            println!("{name} {dtype} {target}: mean KL {mean:.2e}, transformers {theirs:.2e}");
-            assert!(
-                mean <= 2.0 * theirs,
-                "{name} {target}: {mean} against {theirs}"
-            );
-        }
-    }
+fn f16_on_sm_75_is_as_good_as_transformers() {
+    every_checkpoint(RUNS[0]);
 }
 
 #[test]
-fn chunks_of_a_prompt_do_not_show() {
-    for (name, dtype) in [(CHECKPOINTS[0], DType::F16), (CHECKPOINTS[1], DType::Bf16)] {
-        let file = Reference::open(
-            &repo("tests/golden/tiny")
-                .join(name)
-                .join("reference.safetensors"),
-        );
-        let tokens = &file.ids("token_ids")[..90];
-        let run = |chunk| logits(engine(name, Target::Sm80, dtype, chunk, 100), tokens);
-        let whole = run(90);
-        for chunk in [1, 7, 64] {
-            assert_eq!(run(chunk), whole, "{name}: chunks of {chunk}");
-        }
+fn f16_on_sm_80_is_as_good_as_transformers() {
+    every_checkpoint(RUNS[1]);
+}
+
+#[test]
+fn bf16_on_sm_80_is_as_good_as_transformers() {
+    every_checkpoint(RUNS[2]);
+}
+
+#[test]
+fn bf16_on_sm_90_is_as_good_as_transformers() {
+    every_checkpoint(RUNS[3]);
+}
+
+/// All 333 positions, two chunks of attention among them.
+#[test]
+fn a_whole_prompt_is_as_good_as_transformers() {
+    if !have_kernels() {
+        return;
+    }
+    for (name, run) in [
+        ("tied-gqa6-head64-bf16", RUNS[0]),
+        ("untied-gqa2-head128-bf16", RUNS[2]),
+    ] {
+        let tiny = Tiny::named(name);
+        let (count, blocks) = (tiny.tokens.len(), tiny.tokens.len().div_ceil(16));
+        assert_eq!(count, 333);
+        let table: Vec<u32> = (0..blocks as u32).collect();
+        let mut model = open(&tiny, run, count, blocks);
+        let logits = model.run(&tiny.tokens, 0..count, &table).unwrap();
+        let held = tiny.hold(&logits, run.1);
+        println!("{name} {} {}: {held:?}", run.1, run.0);
+        assert!(held.kl <= 2.0 * held.theirs, "{name} {run:?}: {held:?}");
+        assert_eq!(held.wrong_top1, 0, "{name} {run:?}");
     }
 }

@@ -1,0 +1,134 @@
+//! A model on the emulator without an engine: every step's tokens and every sequence's blocks are the caller's choice.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use qwarp::backend::gpu::{GpuBackend, GpuOptions};
+use qwarp::backend::{Backend, SequenceSpan, StepInputs};
+use qwarp::checkpoint::{Checkpoint, Weights};
+use qwarp::config::ModelConfig;
+use qwarp::config::engine::BLOCK_SIZE;
+use qwarp::driver::Target;
+use qwarp::graph::Plan;
+use qwarp::shape::MaxRows;
+use qwarp::{DType, Result, model};
+
+use super::visits::{Counting, Visits};
+
+/// How a model is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// The generation that the emulator stands for.
+    pub target: Target,
+    /// Type of matrix inputs and of the cache.
+    pub dtype: DType,
+    /// Whether the emulator looks for races and unwritten memory.
+    pub checks: bool,
+    /// Host threads.
+    pub threads: usize,
+    /// Most tokens of a step.
+    pub max_tokens: usize,
+    /// Most sequences of a step.
+    pub max_sequences: usize,
+    /// Blocks of the cache.
+    pub blocks: usize,
+}
+
+/// Tokens of one sequence in a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The whole sequence, as far as it is known.
+    pub sequence: &'a [u32],
+    /// How many of them earlier steps have run.
+    pub cached: usize,
+    /// How many this step runs.
+    pub count: usize,
+    /// Its blocks.
+    pub table: &'a [u32],
+}
+
+/// An opened model.
+#[derive(Debug)]
+pub struct ByHand {
+    backend: GpuBackend,
+    vocab: usize,
+    /// What ran.
+    pub visits: Visits,
+}
+
+impl ByHand {
+    /// Opens the checkpoint in `folder`.
+    pub fn open(folder: &Path, how: How) -> Result<ByHand> {
+        let config = ModelConfig::read(folder)?;
+        let checkpoint = Arc::new(Checkpoint::open(folder)?);
+        let graph = model::build(&config, how.dtype)?;
+        let rows = MaxRows {
+            tokens: how.max_tokens,
+            logits: how.max_tokens,
+        };
+        let plan = Plan::fused(graph, rows)?;
+        let weights = Weights::load(checkpoint, &plan.graph.weights, how.dtype, how.threads)?;
+        let driver = Counting::new(how.target, how.threads, how.checks);
+        let visits = driver.visits();
+        let options = GpuOptions {
+            num_blocks: how.blocks,
+            max_num_seqs: how.max_sequences,
+        };
+        Ok(ByHand {
+            backend: GpuBackend::open(plan, &weights, options, Box::new(driver))?,
+            vocab: config.vocab_size,
+            visits,
+        })
+    }
+
+    /// Runs a step: the logits of each part's tokens, part by part.
+    pub fn step(&mut self, parts: &[Part<'_>]) -> Result<Vec<Vec<Vec<f32>>>> {
+        let ticket = self.backend.submit(&inputs(parts))?;
+        let mut rows = self.backend.logits(ticket)?.chunks(self.vocab);
+        let own = |part: &Part<'_>| {
+            rows.by_ref()
+                .take(part.count)
+                .map(<[f32]>::to_vec)
+                .collect()
+        };
+        Ok(parts.iter().map(own).collect())
+    }
+
+    /// Runs the `range` of one sequence as one step; the logits of its tokens.
+    pub fn run(
+        &mut self,
+        sequence: &[u32],
+        range: std::ops::Range<usize>,
+        table: &[u32],
+    ) -> Result<Vec<Vec<f32>>> {
+        let part = Part {
+            sequence,
+            cached: range.start,
+            count: range.len(),
+            table,
+        };
+        Ok(self.step(&[part])?.swap_remove(0))
+    }
+}
+
+fn inputs(parts: &[Part<'_>]) -> StepInputs {
+    let mut inputs = StepInputs::default();
+    for part in parts {
+        for position in part.cached..part.cached + part.count {
+            let block = part.table[position / BLOCK_SIZE] as usize;
+            let slot = block * BLOCK_SIZE + position % BLOCK_SIZE;
+            inputs.logit_rows.push(inputs.token_ids.len() as u32);
+            inputs.token_ids.push(part.sequence[position]);
+            inputs.positions.push(position as u32);
+            inputs.slot_mapping.push(slot as u32);
+        }
+        inputs.sequences.push(SequenceSpan {
+            tokens: part.count,
+            cached: part.cached,
+            table_start: inputs.block_tables.len(),
+            table_len: part.table.len(),
+        });
+        inputs.block_tables.extend_from_slice(part.table);
+    }
+    inputs
+}

@@ -1,0 +1,143 @@
+//! A device that counts which kernels run on it, by name: an emulator with a note of every launch.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use qwarp::driver::{
+    DeviceFacts, DevicePtr, Driver, EventId, FunctionId, Image, Launch, ModuleId, Result,
+    SequenceId, Target,
+};
+use qwarp::emu::{EmuOptions, Emulator};
+
+/// Launches by kernel. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Visits(Rc<RefCell<BTreeMap<String, u64>>>);
+
+impl Visits {
+    /// Launches so far of kernels whose names contain `part`.
+    pub fn of(&self, part: &str) -> u64 {
+        let counts = self.0.borrow();
+        let named = counts.iter().filter(|(name, _)| name.contains(part));
+        named.map(|(_, count)| count).sum()
+    }
+
+    /// Every launch so far.
+    pub fn all(&self) -> u64 {
+        self.of("")
+    }
+
+    fn add(&self, kernel: &str) {
+        *self.0.borrow_mut().entry(kernel.to_string()).or_default() += 1;
+    }
+}
+
+/// The emulator, and what ran on it.
+#[derive(Debug)]
+pub struct Counting {
+    emulator: Emulator,
+    names: RefCell<HashMap<FunctionId, String>>,
+    sequences: RefCell<HashMap<SequenceId, Vec<FunctionId>>>,
+    visits: Visits,
+}
+
+impl Counting {
+    /// An emulator of `target` on `host_threads` threads, with or without its checks.
+    pub fn new(target: Target, host_threads: usize, checks: bool) -> Counting {
+        Counting {
+            emulator: Emulator::new(EmuOptions {
+                target,
+                host_threads,
+                checks,
+                counters: false,
+            }),
+            names: RefCell::default(),
+            sequences: RefCell::default(),
+            visits: Visits::default(),
+        }
+    }
+
+    /// What it counts, also after it has gone into a backend.
+    pub fn visits(&self) -> Visits {
+        self.visits.clone()
+    }
+
+    fn note(&self, function: FunctionId) {
+        let names = self.names.borrow();
+        let name = names.get(&function).map_or("unknown", String::as_str);
+        self.visits.add(name);
+    }
+}
+
+impl Driver for Counting {
+    fn facts(&self) -> &DeviceFacts {
+        self.emulator.facts()
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<DevicePtr> {
+        self.emulator.alloc(bytes)
+    }
+
+    fn free(&self, ptr: DevicePtr) -> Result<()> {
+        self.emulator.free(ptr)
+    }
+
+    fn copy_in(&self, to: DevicePtr, bytes: &[u8]) -> Result<()> {
+        self.emulator.copy_in(to, bytes)
+    }
+
+    fn copy_out(&self, from: DevicePtr, bytes: &mut [u8]) -> Result<()> {
+        self.emulator.copy_out(from, bytes)
+    }
+
+    fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
+        self.emulator.fill(to, byte, len)
+    }
+
+    fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
+        self.emulator.load_module(image)
+    }
+
+    fn function(&self, module: ModuleId, name: &str) -> Result<Option<FunctionId>> {
+        let found = self.emulator.function(module, name)?;
+        if let Some(id) = found {
+            self.names.borrow_mut().insert(id, name.to_string());
+        }
+        Ok(found)
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<()> {
+        self.note(launch.function);
+        self.emulator.launch(launch)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        self.emulator.synchronize()
+    }
+
+    fn event(&self) -> Result<EventId> {
+        self.emulator.event()
+    }
+
+    fn record(&self, event: EventId) -> Result<()> {
+        self.emulator.record(event)
+    }
+
+    fn elapsed_ms(&self, start: EventId, end: EventId) -> Result<f32> {
+        self.emulator.elapsed_ms(start, end)
+    }
+
+    fn sequence(&self, launches: &[Launch]) -> Result<SequenceId> {
+        let id = self.emulator.sequence(launches)?;
+        let functions = launches.iter().map(|launch| launch.function).collect();
+        self.sequences.borrow_mut().insert(id, functions);
+        Ok(id)
+    }
+
+    fn replay(&self, sequence: SequenceId) -> Result<()> {
+        if let Some(functions) = self.sequences.borrow().get(&sequence) {
+            functions.iter().for_each(|id| self.note(*id));
+        }
+        self.emulator.replay(sequence)
+    }
+}
