@@ -132,7 +132,7 @@ fn a_plan_is_what_is_mapped_and_allocated() {
             checked += 2;
         }
     }
-    assert_eq!(checked, 48);
+    assert_eq!(checked, 84);
     assert!(
         converted >= 8,
         "only {converted} runs had matrices to convert"
