@@ -75,15 +75,15 @@ fn checkpoints() -> Vec<PathBuf> {
     wide
 }
 
-fn open(tiny: &Tiny, (target, dtype): (Target, DType), max_tokens: usize, blocks: usize) -> ByHand {
+fn open(tiny: &Tiny, (target, dtype): (Target, DType), count: usize) -> ByHand {
     let how = How {
         target,
         dtype,
         checks: true,
         threads: 2,
-        max_tokens,
+        max_tokens: count,
         max_sequences: 1,
-        blocks,
+        max_len: count,
     };
     ByHand::open(&tiny.folder, how).unwrap()
 }
@@ -91,7 +91,7 @@ fn open(tiny: &Tiny, (target, dtype): (Target, DType), max_tokens: usize, blocks
 /// Prefill and decode of one checkpoint: as good as transformers, and the same bits.
 fn prefill_and_decode(tiny: &Tiny, run: (Target, DType)) {
     let blocks = PROMPT.div_ceil(16);
-    let mut model = open(tiny, run, PROMPT, blocks);
+    let mut model = open(tiny, run, PROMPT);
     // Blocks stand in no order.
     let table: Vec<u32> = (0..blocks as u32)
         .map(|i| (i * 3 + 2) % blocks as u32)
@@ -105,7 +105,7 @@ fn prefill_and_decode(tiny: &Tiny, run: (Target, DType)) {
     assert!(after_prefill.0 > 0, "no prefill kernel ran");
 
     let first = PROMPT - DECODED;
-    let mut again = open(tiny, run, PROMPT, blocks);
+    let mut again = open(tiny, run, PROMPT);
     let mut decoded = again.run(tokens, 0..first, &table).unwrap();
     let before = again.visits.of("paged_attention");
     for position in first..PROMPT {
@@ -175,7 +175,7 @@ fn a_whole_prompt_is_as_good_as_transformers() {
         let (count, blocks) = (tiny.tokens.len(), tiny.tokens.len().div_ceil(16));
         assert_eq!(count, 333);
         let table: Vec<u32> = (0..blocks as u32).collect();
-        let mut model = open(&tiny, run, count, blocks);
+        let mut model = open(&tiny, run, count);
         let logits = model.run(&tiny.tokens, 0..count, &table).unwrap();
         let held = tiny.hold(&logits, run.1);
         println!("{name} {} {}: {held:?}", run.1, run.0);

@@ -102,7 +102,7 @@ pub fn run(cli: &Cli, prompt: &Prompt, target: Target, dtype: DType) -> Result<O
             threads,
             max_tokens: prefill,
             max_sequences: 1,
-            blocks,
+            max_len: prefill + decode,
         },
     )?;
     let mut outcome = Outcome {

@@ -1,17 +1,14 @@
 //! A model on the emulator without an engine: every step's tokens and every sequence's blocks are the caller's choice.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use qwarp::backend::gpu::{GpuBackend, GpuOptions};
+use qwarp::backend::gpu::GpuBackend;
 use qwarp::backend::{Backend, SequenceSpan, StepInputs};
-use qwarp::checkpoint::{Checkpoint, Weights};
-use qwarp::config::ModelConfig;
 use qwarp::config::engine::BLOCK_SIZE;
+use qwarp::config::{EngineConfig, ModelConfig};
 use qwarp::driver::Target;
-use qwarp::graph::Plan;
-use qwarp::shape::MaxRows;
-use qwarp::{DType, Result, model};
+use qwarp::engine::open::open_backend_on;
+use qwarp::{DType, Result};
 
 use super::visits::{Counting, Visits};
 
@@ -30,8 +27,8 @@ pub struct How {
     pub max_tokens: usize,
     /// Most sequences of a step.
     pub max_sequences: usize,
-    /// Blocks of the cache.
-    pub blocks: usize,
+    /// Most positions of a sequence: the cache has the blocks of `max_sequences` of that many.
+    pub max_len: usize,
 }
 
 /// Tokens of one sequence in a step.
@@ -60,22 +57,18 @@ impl ByHand {
     /// Opens the checkpoint in `folder`.
     pub fn open(folder: &Path, how: How) -> Result<ByHand> {
         let config = ModelConfig::read(folder)?;
-        let checkpoint = Arc::new(Checkpoint::open(folder)?);
-        let graph = model::build(&config, how.dtype)?;
-        let rows = MaxRows {
-            tokens: how.max_tokens,
-            logits: how.max_tokens,
-        };
-        let plan = Plan::fused(graph, rows)?;
-        let weights = Weights::load(checkpoint, &plan.graph.weights, how.dtype, how.threads)?;
         let driver = Counting::new(how.target, how.threads, how.checks);
         let visits = driver.visits();
-        let options = GpuOptions {
-            num_blocks: how.blocks,
+        let limits = EngineConfig {
+            dtype: how.dtype,
+            threads: how.threads,
             max_num_seqs: how.max_sequences,
+            max_batched_tokens: how.max_tokens,
+            max_logit_rows: how.max_tokens,
+            max_model_len: how.max_len,
         };
         Ok(ByHand {
-            backend: GpuBackend::open(plan, &weights, options, Box::new(driver))?,
+            backend: open_backend_on(Box::new(driver), folder, &config, limits)?.backend,
             vocab: config.vocab_size,
             visits,
         })
