@@ -9,35 +9,9 @@
 // token 4294967295, which the host takes for an error.
 // Bound: memory. A logit is read once; the partial keys are 1/1024 of that.
 
+#include "common/order.cuh"
 #include "common/reduce.cuh"
 #include "common/vec.cuh"
-
-namespace {
-
-// Unsigned numbers in the order of the floats: -inf lowest, then +inf, then NaN.
-constexpr uint32_t NEGATIVE_INFINITY = 0x007fffffu;
-constexpr uint32_t POSITIVE_INFINITY = 0xff800000u;
-constexpr uint32_t NOT_A_NUMBER = 0xffffffffu;
-constexpr uint32_t NO_TOKEN = 0xffffffffu;
-
-__device__ uint32_t ordered(float logit) {
-  // The sum makes one zero of two.
-  const uint32_t bits = __float_as_uint(logit + 0.0f);
-  const uint32_t order = bits >> 31 ? ~bits : bits | 0x80000000u;
-  return isnan(logit) ? NOT_A_NUMBER : order;
-}
-
-// Greater for a larger logit, and of equal logits for the lower token.
-__device__ uint64_t key_of(float logit, uint32_t token) {
-  return static_cast<uint64_t>(ordered(logit)) << 32 | ~token;
-}
-
-__device__ uint32_t token_of(uint64_t key) {
-  const uint32_t order = key >> 32;
-  return order > NEGATIVE_INFINITY && order < POSITIVE_INFINITY ? ~static_cast<uint32_t>(key) : NO_TOKEN;
-}
-
-}  // namespace
 
 extern "C" __global__ void __launch_bounds__(256) argmax_f32_partial(
     const float* __restrict__ logits,  // (rows, vocab)
@@ -51,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(256) argmax_f32_partial(
     const float at[qwarp::VEC] = {v.x, v.y, v.z, v.w};
 #pragma unroll
     for (uint32_t k = 0; k < qwarp::VEC; ++k) {
-      if (i + k < vocab) best = qwarp::Max::combine(best, key_of(at[k], i + k));
+      if (i + k < vocab) best = qwarp::Max::combine(best, qwarp::key_of(at[k], i + k));
     }
   }
   best = qwarp::block_reduce<qwarp::Max>(best);
@@ -66,5 +40,5 @@ extern "C" __global__ void __launch_bounds__(32) argmax_f32_merge(
   uint64_t best = qwarp::Max::identity();
   for (uint32_t part = threadIdx.x; part < parts; part += qwarp::WARP) best = qwarp::Max::combine(best, row[part]);
   best = qwarp::warp_reduce<qwarp::Max>(best);
-  if (threadIdx.x == 0) tokens[blockIdx.x] = token_of(best);
+  if (threadIdx.x == 0) tokens[blockIdx.x] = qwarp::token_of(best);
 }

@@ -6,7 +6,7 @@ use qwarp::backend::SequenceSpan;
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::backend::gpu::launch::{
     AddRmsNorm, Argmax, BiasRopeAppend, Embed, FlashAttention, Linear, LinearOut, LinearSiluMul,
-    PagedAttention, RmsNorm, RopeAppend, SiluMul, span_words,
+    PagedAttention, RmsNorm, RopeAppend, SampleRows, SiluMul, span_words,
 };
 use qwarp::driver::{DevicePtr, DeviceType, DriverError, In, InOut, Launch, Out, Target};
 use qwarp::shape::Heads;
@@ -57,6 +57,7 @@ fn wrong_lengths_are_refused() {
     ropes(&kernels);
     products(&kernels);
     attentions(&kernels);
+    samples(&kernels);
     let mut embed = Embed::<f16> {
         tokens: 2,
         vocab: 5,
@@ -89,6 +90,61 @@ fn wrong_lengths_are_refused() {
         found.ends_with("partial has 5 elements, expected 6 (rows 2, parts 3)"),
         "{found}"
     );
+}
+
+fn samples(kernels: &Kernels) {
+    let sample = SampleRows {
+        rows: 2,
+        logit_rows: 3,
+        vocab: 5000,
+        changes_len: 7,
+        logits: input(15_000),
+        settings: input(24),
+        starts: input(8),
+        changes: input(28),
+        state: in_out(16),
+        bins: in_out(8192),
+        tokens: output(2),
+    };
+    assert_eq!(SampleRows::lengths(2, 5000, 7), [24, 8, 28, 16, 8192]);
+    assert!(sample.launches(kernels).is_ok());
+    let refused = |wrong: SampleRows, expected: &str| {
+        let found = wrong.launches(kernels).unwrap_err().to_string();
+        assert_eq!(found, format!("launch of sample: {expected}"));
+    };
+    let logits = SampleRows {
+        logits: input(10_000),
+        ..sample
+    };
+    let expected = "logits has 10000 elements, expected 15000 (logit rows 3, vocab 5000)";
+    refused(logits, expected);
+    let starts = SampleRows {
+        starts: input(6),
+        ..sample
+    };
+    let expected = "starts has 6 elements, expected 8 (rows 2, parts and their end 4)";
+    refused(starts, expected);
+    let bins = SampleRows {
+        bins: in_out(4096),
+        ..sample
+    };
+    let expected = "bins has 4096 elements, expected 8192 (rows 2, bins 2048, words 2)";
+    refused(bins, expected);
+    let vocab = 4_194_305;
+    let wide = SampleRows {
+        vocab,
+        logit_rows: 1,
+        logits: input(vocab),
+        starts: input(2 * 2050),
+        ..sample
+    };
+    refused(wide, "vocab = 4194305, expected at most 4194304");
+    let none = SampleRows {
+        changes_len: 0,
+        changes: input(0),
+        ..sample
+    };
+    refused(none, "changes = 0, expected 1 to 2147483647");
 }
 
 fn products(kernels: &Kernels) {

@@ -16,6 +16,7 @@ mod model;
 mod number;
 mod rms_norm;
 mod rope_append;
+mod sample;
 mod silu_mul;
 
 use std::collections::BTreeSet;
@@ -85,12 +86,13 @@ pub struct Op {
 }
 
 /// Every op.
-const OPS: [Op; 7] = [
+const OPS: [Op; 8] = [
     embed::OP,
     rms_norm::OP,
     silu_mul::OP,
     rope_append::OP,
     argmax::OP,
+    sample::OP,
     linear::OP,
     attention::OP,
 ];

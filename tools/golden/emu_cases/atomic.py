@@ -27,6 +27,7 @@ OPERATIONS = {
     "min.s32": lambda x, y: min(signed(x, 32), signed(y, 32)),
     "max.s32": lambda x, y: max(signed(x, 32), signed(y, 32)),
     "min.u64": min,
+    "max.u64": max,
     "max.s64": lambda x, y: max(signed(x, 64), signed(y, 64)),
     "and.b32": lambda x, y: x & y,
     "or.b32": lambda x, y: x | y,

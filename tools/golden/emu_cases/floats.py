@@ -47,6 +47,7 @@ class Format:
 F16 = Format("f16", 5, 10, 0x7FFF)
 BF16 = Format("bf16", 8, 7, 0x7FFF)
 F32 = Format("f32", 8, 23, 0x7FFFFFFF)
+F64 = Format("f64", 11, 52, 0xFFF8000000000000)
 
 
 def is_nan(fmt, bits):

@@ -248,7 +248,28 @@ def carries():
     yield each("int_mad_carry", "mad.lo.cc and madc.hi carry between the words of a product", body, ins, outs)
 
 
+def wide_carries():
+    """Carry and borrow between 64-bit words, as compilers write 128-bit integers."""
+    al, ah = values.pairs(values.U64)
+    bl, bh = al[7:] + al[:7], values.bits("wide carries", 64, len(al))
+    bh[: len(values.U64)] = [~x for x in ah[: len(values.U64)]]
+    for op, about, compute in (("add", "carry", lambda x, y: x + y), ("sub", "borrow", lambda x, y: x - y)):
+        body = f"{op}.cc.s64 %rl, %al, %bl;\n{op}c.cc.s64 %rh, %ah, %bh;\n{op}c.s64 %rc, 0, 0;"
+        results = [compute(xl | xh << 64, yl | (yh % (1 << 64)) << 64) for xl, xh, yl, yh in zip(al, ah, bl, bh)]
+        yield each(
+            f"int_{op}_{about}_64",
+            f"{op}.cc.s64, {op}c.cc.s64 and {op}c.s64 {about} through three words",
+            body,
+            [("al", "u64", al), ("ah", "u64", ah), ("bl", "u64", bl), ("bh", "u64", bh)],
+            [
+                ("rl", "u64", [r % (1 << 64) for r in results]),
+                ("rh", "u64", [r >> 64 & (1 << 64) - 1 for r in results]),
+                ("rc", "u64", [r >> 128 for r in results]),
+            ],
+        )
+
+
 def cases():
     """All of them."""
-    for part in (add_sub_mul, saturating, extremes, mad, mad_wide, division, single, carries):
+    for part in (add_sub_mul, saturating, extremes, mad, mad_wide, division, single, carries, wide_carries):
         yield from part()

@@ -12,6 +12,8 @@ mod embed;
 mod linear;
 mod rms_norm;
 mod rope_append;
+mod sample;
+mod sample_words;
 mod silu_mul;
 
 use half::{bf16, f16};
@@ -24,6 +26,8 @@ pub use embed::{Embed, EmbedType};
 pub use linear::{Linear, LinearOut, LinearSiluMul, LinearType};
 pub use rms_norm::{AddRmsNorm, RmsNorm, RmsNormType};
 pub use rope_append::{BiasRopeAppend, RopeAppend, RopeType};
+pub use sample::SampleRows;
+pub use sample_words::{SampleLimits, SampleWords};
 pub use silu_mul::{SiluMul, SiluMulType};
 
 /// A type of matrix inputs and of the cache: the kernels of every op exist for it.
