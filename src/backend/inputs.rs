@@ -49,7 +49,7 @@ impl Limits {
         }
     }
 
-    /// Refuses inputs that do not fit together or reach beyond a limit. Of the step before, `drawn` rows' draws can be
+    /// Refuses inputs that do not fit together or reach beyond a limit. Of the step before, `drawn` samples can be
     /// named.
     pub fn check(&self, inputs: &StepInputs, drawn: usize) -> Result<()> {
         let (tokens, max) = (inputs.token_ids.len(), self.max_rows);
@@ -66,7 +66,7 @@ impl Limits {
             let (rows, ids): (Vec<u32>, Vec<u32>) = ids.partition(|&id| id & DRAWN != 0);
             below("token id", largest(&ids), vocab)?;
             let rows: Vec<u32> = rows.into_iter().map(|row| row ^ DRAWN).collect();
-            below("row of a drawn token", largest(&rows), drawn)?;
+            below("place of a drawn token", largest(&rows), drawn)?;
         }
         let slots = self.num_blocks * BLOCK_SIZE;
         below("slot", largest(&inputs.slot_mapping), slots)?;

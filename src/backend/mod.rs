@@ -11,13 +11,13 @@ use crate::graph::TensorId;
 use crate::graph::cost::Cost;
 use sampling::SampleRow;
 
-/// Marks a token id that the host has not seen: the other bits are the row of the step before whose draw it is.
+/// Marks a token id that the host has not seen: the other bits say which of the samples of the step before it is.
 pub const DRAWN: u32 = 1 << 31;
 
 /// The tokens of one step, ready for a device.
 #[derive(Debug, Clone, Default)]
 pub struct StepInputs {
-    /// `(T)`: token ids, or [`DRAWN`] with a logits row of the step before.
+    /// `(T)`: token ids, or [`DRAWN`] with the place of a sample in the step before.
     pub token_ids: Vec<u32>,
     /// `(T)`: the position each token is rotated by.
     pub positions: Vec<u32>,

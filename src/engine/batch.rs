@@ -14,7 +14,7 @@ pub struct Batch {
     pub inputs: StepInputs,
     /// `(row, running index, position)` of each logits row that a caller asked for.
     pub wanted_rows: Vec<(usize, usize, usize)>,
-    /// `(running index, logits row)` of each drawn token.
+    /// `(running index, which draw of the step)` of each drawn token.
     pub drawn: Vec<(usize, u32)>,
     /// Running indices of those that end here without a token: they wanted none.
     pub ended: Vec<usize>,
@@ -42,7 +42,7 @@ impl Batch {
         for position in item.start..end {
             // What the host has not seen is what the step before draws.
             let token = sequence.tokens.get(position).copied();
-            let token = token.unwrap_or(DRAWN | sequence.pending_row);
+            let token = token.unwrap_or(DRAWN | sequence.pending_draw);
             inputs.token_ids.push(token);
             inputs.positions.push(position as u32);
             // The table covers max_len, so every position below it has a slot.
@@ -61,7 +61,8 @@ impl Batch {
                 }
                 if drawn {
                     inputs.samples.push(sample_row(sequence, row));
-                    self.drawn.push((item.running, row as u32));
+                    let draw = self.drawn.len() as u32;
+                    self.drawn.push((item.running, draw));
                 }
             }
         }

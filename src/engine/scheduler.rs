@@ -89,14 +89,14 @@ impl Scheduler {
         batch
     }
 
-    /// Marks the scheduled tokens as computed, and those that their step draws, each `(running, logits row)`, as pending.
+    /// Marks the scheduled tokens as computed, and those that their step draws, each `(running, which draw of the step)`, as pending.
     pub fn advance(&mut self, batch: &[Scheduled], drawn: &[(usize, u32)]) {
         for scheduled in batch {
             self.running[scheduled.running].computed += scheduled.count;
         }
-        for &(running, row) in drawn {
+        for &(running, draw) in drawn {
             self.running[running].pending += 1;
-            self.running[running].pending_row = row;
+            self.running[running].pending_draw = draw;
         }
     }
 

@@ -84,8 +84,8 @@ pub struct Sequence {
     pub computed: usize,
     /// Tokens that the steps in flight draw for it; the host has not seen them yet.
     pub pending: usize,
-    /// Logits row of the newest of them, in the newest step in flight.
-    pub pending_row: u32,
+    /// Which of the draws of the newest step in flight the newest of them is.
+    pub pending_draw: u32,
     /// Its blocks; empty while it waits.
     pub block_table: BlockTable,
 }
@@ -99,7 +99,7 @@ impl Sequence {
             request,
             computed: 0,
             pending: 0,
-            pending_row: 0,
+            pending_draw: 0,
             block_table: BlockTable::default(),
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use qwarp::driver::{
-    DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Image, Launch, ModuleId,
-    Result, SequenceId, Target,
+    DeviceFacts, DevicePtr, Driver, DriverError, EventId, FunctionId, Image, Launch, MailboxId,
+    ModuleId, Result, SequenceId, Target,
 };
 use qwarp::emu::{EmuOptions, Emulator};
 
@@ -86,6 +86,18 @@ impl Driver for Failing {
         self.emulator.copy_out(from, bytes)
     }
 
+    fn mailbox(&self, bytes: usize) -> Result<MailboxId> {
+        self.emulator.mailbox(bytes)
+    }
+
+    fn queue_out(&self, from: DevicePtr, bytes: usize, to: MailboxId) -> Result<()> {
+        self.emulator.queue_out(from, bytes, to)
+    }
+
+    fn collect(&self, from: MailboxId, bytes: &mut [u8]) -> Result<()> {
+        self.emulator.collect(from, bytes)
+    }
+
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
         self.emulator.fill(to, byte, len)
     }
@@ -120,6 +132,10 @@ impl Driver for Failing {
 
     fn sequence(&self, launches: &[Launch]) -> Result<SequenceId> {
         self.emulator.sequence(launches)
+    }
+
+    fn change(&self, sequence: SequenceId, index: usize, launch: &Launch) -> Result<()> {
+        self.emulator.change(sequence, index, launch)
     }
 
     fn replay(&self, sequence: SequenceId) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 use qwarp::DType;
+use qwarp::backend::gpu::inputs::{Extent, Layout, Widths};
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::backend::gpu::launch::MatrixType;
 use qwarp::backend::gpu::lower::{Work, lower};
@@ -23,12 +24,8 @@ const BUFFERS: Buffers = Buffers {
     cache: DevicePtr(2 << 32),
     partial: DevicePtr(3 << 32),
     partial_len: 20 * 6 * 3 * 66,
-    token_ids: DevicePtr(4 << 32),
-    cos_sin: DevicePtr(5 << 32),
-    slot_mapping: DevicePtr(6 << 32),
-    spans: DevicePtr(7 << 32),
-    block_tables: DevicePtr(8 << 32),
-    logit_rows: DevicePtr(9 << 32),
+    inputs: DevicePtr(4 << 32),
+    drawn: DevicePtr(5 << 32),
 };
 
 /// A model on a device, ready for steps.
@@ -84,12 +81,19 @@ fn inputs(spans: &[(usize, usize)], logits: usize) -> StepInputs {
 impl Ready {
     /// Each stage's launches.
     fn launches<T: MatrixType>(&self, inputs: &StepInputs) -> Vec<(Work, Vec<Launch>)> {
+        let extent = Extent::of(inputs);
+        let widths = Widths {
+            dim: self.plan.graph.layers.unwrap().1.dim,
+            vocab: 320,
+            changes: 1,
+        };
         let step = Step {
             kernels: &self.kernels,
             plan: &self.plan,
             weights: &self.weights,
             buffers: &self.buffers,
-            inputs,
+            extent,
+            layout: Layout::new(extent, widths),
             num_blocks: BLOCKS,
         };
         let stages = lower(&self.plan);

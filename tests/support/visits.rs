@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use qwarp::driver::{
-    DeviceFacts, DevicePtr, Driver, EventId, FunctionId, Image, Launch, ModuleId, Result,
-    SequenceId, Target,
+    DeviceFacts, DevicePtr, Driver, EventId, FunctionId, Image, Launch, MailboxId, ModuleId,
+    Result, SequenceId, Target,
 };
 use qwarp::emu::{EmuOptions, Emulator};
 
@@ -90,6 +90,18 @@ impl Driver for Counting {
         self.emulator.copy_out(from, bytes)
     }
 
+    fn mailbox(&self, bytes: usize) -> Result<MailboxId> {
+        self.emulator.mailbox(bytes)
+    }
+
+    fn queue_out(&self, from: DevicePtr, bytes: usize, to: MailboxId) -> Result<()> {
+        self.emulator.queue_out(from, bytes, to)
+    }
+
+    fn collect(&self, from: MailboxId, bytes: &mut [u8]) -> Result<()> {
+        self.emulator.collect(from, bytes)
+    }
+
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
         self.emulator.fill(to, byte, len)
     }
@@ -132,6 +144,10 @@ impl Driver for Counting {
         let functions = launches.iter().map(|launch| launch.function).collect();
         self.sequences.borrow_mut().insert(id, functions);
         Ok(id)
+    }
+
+    fn change(&self, sequence: SequenceId, index: usize, launch: &Launch) -> Result<()> {
+        self.emulator.change(sequence, index, launch)
     }
 
     fn replay(&self, sequence: SequenceId) -> Result<()> {

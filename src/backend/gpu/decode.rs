@@ -16,7 +16,7 @@ pub const MOST: usize = 32;
 /// The launches of a step of an extent.
 pub type Launches<'a> = dyn Fn(Extent) -> Result<Vec<Launch>, DriverError> + 'a;
 
-/// One number of sequences.
+/// One number of sequences, drawn one way.
 #[derive(Debug)]
 struct Fixed {
     sequence: SequenceId,
@@ -24,10 +24,11 @@ struct Fixed {
     launches: Vec<Launch>,
 }
 
-/// All of them, by number of sequences from 1 on.
+/// All of them, by number of sequences from 1 on: greedy ones, and those that sample.
 #[derive(Debug)]
 pub struct Decode {
-    fixed: Vec<Fixed>,
+    greedy: Vec<Fixed>,
+    sampled: Vec<Fixed>,
     most_chunks: usize,
 }
 
@@ -39,8 +40,8 @@ impl Decode {
         num_blocks: usize,
         launches: &Launches<'_>,
     ) -> Result<Decode, DriverError> {
-        let fix = |sequences: usize| {
-            let extent = Extent::decode(sequences, BLOCK_SIZE, num_blocks);
+        let fix = |sequences: usize, greedy: bool| {
+            let extent = Extent::decode(sequences, BLOCK_SIZE, num_blocks, greedy);
             let launches = launches(extent)?;
             Ok(Fixed {
                 sequence: driver.sequence(&launches)?,
@@ -48,36 +49,55 @@ impl Decode {
                 launches,
             })
         };
+        let all = |greedy: bool| {
+            (1..=sequences.min(MOST))
+                .map(|n| fix(n, greedy))
+                .collect::<Result<Vec<_>, DriverError>>()
+        };
         Ok(Decode {
-            fixed: (1..=sequences.min(MOST))
-                .map(fix)
-                .collect::<Result<_, _>>()?,
+            greedy: all(true)?,
+            sampled: all(false)?,
             most_chunks: chunks(num_blocks * BLOCK_SIZE),
         })
     }
 
-    /// Replays a step of `extent`, if it is one of these; says whether it was.
+    fn find(&self, extent: Extent) -> Option<&Fixed> {
+        let fixed = match extent.greedy {
+            true => &self.greedy,
+            false => &self.sampled,
+        };
+        let found = fixed.get(extent.sequences.wrapping_sub(1));
+        found.filter(|_| extent.decodes() && extent.draws > 0)
+    }
+
+    /// The extent that a step of `extent` is replayed as, if it is one of these.
+    pub fn extent(&self, extent: Extent) -> Option<Extent> {
+        let asked = chunks(extent.context).next_power_of_two();
+        let context = asked.min(self.most_chunks) * CHUNK;
+        let fixed = self.find(extent)?.extent;
+        Some(Extent { context, ..fixed })
+    }
+
+    /// Replays a step of an extent that [`Decode::extent`] gave.
     pub fn replay(
         &mut self,
         driver: &dyn Driver,
         extent: Extent,
         launches: &Launches<'_>,
-    ) -> Result<bool, DriverError> {
-        let index = extent.sequences.wrapping_sub(1);
-        let Some(fixed) = self.fixed.get_mut(index).filter(|_| extent.decodes()) else {
-            return Ok(false);
+    ) -> Result<(), DriverError> {
+        let fixed = match extent.greedy {
+            true => &mut self.greedy,
+            false => &mut self.sampled,
         };
-        let asked = chunks(extent.context).next_power_of_two();
-        let context = asked.min(self.most_chunks) * CHUNK;
-        let wanted = Extent {
-            context,
-            ..fixed.extent
+        let Some(fixed) = fixed.get_mut(extent.sequences.wrapping_sub(1)) else {
+            return launches(extent)?
+                .iter()
+                .try_for_each(|launch| driver.launch(launch));
         };
-        if wanted != fixed.extent {
-            fixed.change(driver, wanted, launches(wanted)?)?;
+        if extent != fixed.extent {
+            fixed.change(driver, extent, launches(extent)?)?;
         }
-        driver.replay(fixed.sequence)?;
-        Ok(true)
+        driver.replay(fixed.sequence)
     }
 }
 

@@ -1,12 +1,11 @@
-//! The tokens of a step's logits: drawn on the device where each row's is the largest logit, so that the next step can
-//! take them from there, and on the host where a row is sampled otherwise.
+//! The tokens of a step's logits, drawn on the device, where the next step can take them from.
 
-use super::launch::{Argmax, NO_TOKEN};
+use super::inputs::Extent;
+use super::launch::{Argmax, NO_TOKEN, SampleRows};
 use super::memory::Memory;
 use super::program::Program;
 use crate::backend::Ticket;
-use crate::backend::sampling::SampleRow;
-use crate::driver::{DevicePtr, Driver, DriverError, Launch, MailboxId, Out};
+use crate::driver::{DevicePtr, Driver, DriverError, In, InOut, Launch, MailboxId, Out};
 
 /// Steps whose tokens are kept.
 const KEPT: usize = 2;
@@ -16,19 +15,15 @@ const KEPT: usize = 2;
 pub struct Draws {
     /// `(R, parts)`: partial results of argmax.
     partial: DevicePtr,
+    /// What the sampling kernels keep from launch to launch, and its elements.
+    state: (DevicePtr, usize),
+    /// The same.
+    bins: (DevicePtr, usize),
+    /// Changed logits of all rows, and how many there is room for.
+    changes: (DevicePtr, usize),
     mailboxes: [MailboxId; KEPT],
-    /// The samples of the latest steps, by the parity of their tickets.
-    samples: [Vec<SampleRow>; KEPT],
-    rows: [usize; KEPT],
-}
-
-/// Whether the device draws a row's token.
-fn on_device(row: &SampleRow) -> bool {
-    let params = &row.params;
-    let penalised = params.repetition_penalty != 1.0
-        || params.presence_penalty != 0.0
-        || params.frequency_penalty != 0.0;
-    params.temperature == 0.0 && !penalised && row.logit_bias.is_empty()
+    /// Tokens of the latest steps, by the parity of their tickets.
+    counts: [usize; KEPT],
 }
 
 /// Where a ticket's results are kept.
@@ -37,79 +32,109 @@ fn place(ticket: Ticket) -> usize {
 }
 
 impl Draws {
-    /// For steps of up to `rows` rows of `vocab` logits.
-    pub fn new(memory: &mut Memory, rows: usize, vocab: usize) -> Result<Draws, DriverError> {
-        let partial = rows.saturating_mul(Argmax::parts(vocab)).saturating_mul(8);
-        let driver = memory.driver();
-        let mailbox = || driver.mailbox(rows.saturating_mul(4));
-        let mailboxes = [mailbox()?, mailbox()?];
+    /// For steps of up to `draws` draws of rows of `vocab` logits, of which up to `changes` are changed before.
+    pub fn new(
+        memory: &mut Memory,
+        draws: usize,
+        vocab: usize,
+        changes: usize,
+    ) -> Result<Draws, DriverError> {
+        let [_, _, words, state, bins] = SampleRows::lengths(draws, vocab, changes);
+        let partial = draws.saturating_mul(Argmax::parts(vocab));
+        let mut zeroed = |len: usize| {
+            let bytes = len.saturating_mul(8);
+            let at = memory.alloc(bytes)?;
+            memory.driver().fill(at, 0, bytes)?;
+            Ok::<_, DriverError>((at, len))
+        };
+        let (state, bins) = (zeroed(state)?, zeroed(bins)?);
+        let changes = (memory.alloc(words.saturating_mul(4))?, changes);
+        let partial = memory.alloc(partial.saturating_mul(8))?;
+        let mailbox = || memory.driver().mailbox(draws.saturating_mul(4));
         Ok(Draws {
-            partial: memory.alloc(partial)?,
-            mailboxes,
-            samples: [Vec::new(), Vec::new()],
-            rows: [0; KEPT],
+            partial,
+            state,
+            bins,
+            changes,
+            mailboxes: [mailbox()?, mailbox()?],
+            counts: [0; KEPT],
         })
     }
 
-    /// Whether the tokens of all `samples` are on the device once the step has run.
-    pub fn on_device(samples: &[SampleRow]) -> bool {
-        samples.iter().all(on_device)
+    /// Logits of all rows that may be changed.
+    pub fn changes_room(&self) -> usize {
+        self.changes.1
     }
 
-    /// What draws from `rows` rows of logits; nothing where the plan has none.
-    pub fn launches(&self, program: &Program, rows: usize) -> Result<Vec<Launch>, DriverError> {
-        let Some((logits, vocab)) = program.logits(rows).filter(|_| rows > 0) else {
+    /// Brings the changed logits of a step to the device.
+    pub fn upload(&self, driver: &dyn Driver, changes: &[u32]) -> Result<(), DriverError> {
+        driver.copy_in(self.changes.0, bytemuck::cast_slice(changes))
+    }
+
+    /// What draws a step's tokens; nothing where it has none.
+    pub fn launches(&self, program: &Program, extent: Extent) -> Result<Vec<Launch>, DriverError> {
+        let (rows, draws) = (extent.logit_rows, extent.draws);
+        let Some((logits, vocab)) = program.logits(rows).filter(|_| draws > 0) else {
             return Ok(Vec::new());
         };
-        let argmax = Argmax {
-            rows,
+        let tokens = Out::new(program.buffers.drawn, draws);
+        if extent.greedy {
+            let argmax = Argmax {
+                rows,
+                vocab,
+                logits,
+                partial: Out::new(self.partial, rows * Argmax::parts(vocab)),
+                tokens,
+            };
+            return Ok(argmax.launches(&program.kernels)?.into());
+        }
+        let layout = program.layout(extent);
+        let [_, _, changes, state, bins] = SampleRows::lengths(draws, vocab, self.changes.1);
+        let sample = SampleRows {
+            rows: draws,
+            logit_rows: rows,
             vocab,
+            changes_len: self.changes.1,
             logits,
-            partial: Out::new(self.partial, rows * Argmax::parts(vocab)),
-            tokens: Out::new(program.buffers.drawn, rows),
+            settings: layout.settings(program.buffers.inputs),
+            starts: layout.starts(program.buffers.inputs),
+            changes: In::new(self.changes.0, changes),
+            state: InOut::new(self.state.0, state.min(self.state.1)),
+            bins: InOut::new(self.bins.0, bins.min(self.bins.1)),
+            tokens,
         };
-        Ok(argmax.launches(&program.kernels)?.into())
+        Ok(sample.launches(&program.kernels)?.into())
     }
 
-    /// Queues the tokens of a step of `rows` rows for [`Draws::take`].
+    /// Queues the `count` tokens of a step for [`Draws::take`].
     pub fn queue(
         &mut self,
         driver: &dyn Driver,
         from: DevicePtr,
         ticket: Ticket,
-        (rows, samples): (usize, &[SampleRow]),
+        count: usize,
     ) -> Result<(), DriverError> {
-        let place = place(ticket);
-        self.samples[place] = samples.to_vec();
-        self.rows[place] = rows;
-        if rows == 0 || !Self::on_device(samples) {
-            return Ok(());
+        self.counts[place(ticket)] = count;
+        match count {
+            0 => Ok(()),
+            _ => driver.queue_out(from, 4 * count, self.mailboxes[place(ticket)]),
         }
-        driver.queue_out(from, 4 * rows, self.mailboxes[place])
     }
 
-    /// The samples of one of the latest steps.
-    pub fn samples(&self, ticket: Ticket) -> &[SampleRow] {
-        &self.samples[place(ticket)]
-    }
-
-    /// Waits for a step's tokens, one for each of its samples. The row of one that could not be drawn is the error.
+    /// Waits for a step's tokens. The place of one that could not be drawn is the inner error.
     pub fn take(
         &self,
         driver: &dyn Driver,
         ticket: Ticket,
-    ) -> Result<Result<Vec<u32>, usize>, DriverError> {
-        let place = place(ticket);
-        let samples = &self.samples[place];
-        if samples.is_empty() {
-            return Ok(Ok(Vec::new()));
+        tokens: &mut Vec<u32>,
+    ) -> Result<Result<(), usize>, DriverError> {
+        tokens.clear();
+        tokens.resize(self.counts[place(ticket)], 0);
+        if !tokens.is_empty() {
+            let mailbox = self.mailboxes[place(ticket)];
+            driver.collect(mailbox, bytemuck::cast_slice_mut(tokens))?;
         }
-        let mut tokens = vec![0u32; self.rows[place]];
-        driver.collect(self.mailboxes[place], bytemuck::cast_slice_mut(&mut tokens))?;
-        let token = |sample: &SampleRow| match tokens[sample.row] {
-            NO_TOKEN => Err(sample.row),
-            token => Ok(token),
-        };
-        Ok(samples.iter().map(token).collect())
+        let refused = tokens.iter().position(|&token| token == NO_TOKEN);
+        Ok(refused.map_or(Ok(()), Err))
     }
 }

@@ -1,10 +1,12 @@
 //! A step's inputs in one buffer on the device, so that one copy brings them there: where each part stands follows from
 //! the step's counts alone, and launches of a fixed sequence find them where they were.
 
-use super::launch::span_words;
+use super::launch::{SampleLimits, SampleRows, SampleWords, span_words};
 use crate::backend::StepInputs;
 use crate::backend::cpu::rope::RopeTable;
-use crate::driver::{DevicePtr, DriverError, In};
+use crate::backend::sampling::SampleRow;
+use crate::driver::{DevicePtr, In};
+use crate::error::Result;
 
 /// Words of a span.
 const SPAN: usize = 4;
@@ -26,6 +28,10 @@ pub struct Extent {
     pub context: usize,
     /// Entries of all block tables.
     pub table_len: usize,
+    /// Tokens that are drawn.
+    pub draws: usize,
+    /// Whether each is the largest logit of the row of its number.
+    pub greedy: bool,
 }
 
 impl Extent {
@@ -41,11 +47,13 @@ impl Extent {
             longest: tokens.max().unwrap_or(0),
             context: context.max().unwrap_or(0),
             table_len: inputs.block_tables.len(),
+            draws: inputs.samples.len(),
+            greedy: greedy(inputs),
         }
     }
 
     /// That of a step in which each of `sequences` sequences decodes a token and sees at most `context` positions.
-    pub fn decode(sequences: usize, context: usize, table_len: usize) -> Extent {
+    pub fn decode(sequences: usize, context: usize, table_len: usize, greedy: bool) -> Extent {
         Extent {
             tokens: sequences,
             logit_rows: sequences,
@@ -53,6 +61,8 @@ impl Extent {
             longest: 1,
             context,
             table_len,
+            draws: sequences,
+            greedy,
         }
     }
 
@@ -65,36 +75,66 @@ impl Extent {
     }
 }
 
+fn greedy(inputs: &StepInputs) -> bool {
+    let plain = |(row, sample): (usize, &SampleRow)| {
+        sample.row == row
+            && sample.params.temperature == 0.0
+            && !sample.params.penalises()
+            && sample.logit_bias.is_empty()
+    };
+    inputs.samples.len() == inputs.logit_rows.len() && inputs.samples.iter().enumerate().all(plain)
+}
+
+/// What a layout depends on besides the step: the model.
+#[derive(Debug, Clone, Copy)]
+pub struct Widths {
+    /// Elements of a head.
+    pub dim: usize,
+    /// Logits of a row.
+    pub vocab: usize,
+    /// Logits of all rows that bias and penalties may change.
+    pub changes: usize,
+}
+
 /// Where the parts stand, in words from the start of the buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     extent: Extent,
-    /// Width of a head.
-    dim: usize,
+    widths: Widths,
+    /// Words of the settings and of the starts of the draws.
+    sampling: [usize; 2],
     slot_mapping: usize,
     spans: usize,
     logit_rows: usize,
     cos_sin: usize,
+    settings: usize,
+    starts: usize,
     block_tables: usize,
 }
 
 impl Layout {
-    /// The parts of a step of a model whose heads have `dim` elements. The block tables come last: how long they are
-    /// moves no other part.
-    pub fn new(extent: Extent, dim: usize) -> Layout {
+    /// The parts of a step. The block tables come last: how long they are moves no other part.
+    pub fn new(extent: Extent, widths: Widths) -> Layout {
+        let draws = if extent.greedy { 0 } else { extent.draws };
+        let [settings_len, starts_len, ..] = SampleRows::lengths(draws, widths.vocab, 0);
         let after = |start: usize, words: usize| (start + words).next_multiple_of(ALIGN);
         let slot_mapping = after(0, extent.tokens);
         let spans = after(slot_mapping, extent.tokens);
         let logit_rows = after(spans, extent.sequences * SPAN);
         let cos_sin = after(logit_rows, extent.logit_rows);
+        let settings = after(cos_sin, extent.tokens * widths.dim);
+        let starts = after(settings, settings_len);
         Layout {
             extent,
-            dim,
+            widths,
+            sampling: [settings_len, starts_len],
             slot_mapping,
             spans,
             logit_rows,
             cos_sin,
-            block_tables: after(cos_sin, extent.tokens * dim),
+            settings,
+            starts,
+            block_tables: after(starts, starts_len),
         }
     }
 
@@ -134,7 +174,17 @@ impl Layout {
 
     /// `(T, 2, dim / 2)`.
     pub fn cos_sin(&self, buffer: DevicePtr) -> In<f32> {
-        self.part(buffer, self.cos_sin, self.extent.tokens * self.dim)
+        self.part(buffer, self.cos_sin, self.extent.tokens * self.widths.dim)
+    }
+
+    /// `(draws, 12)`: how each token is drawn; empty in a greedy step.
+    pub fn settings(&self, buffer: DevicePtr) -> In<u32> {
+        self.part(buffer, self.settings, self.sampling[0])
+    }
+
+    /// `(draws, parts + 1)`: where each part's changed logits are; empty in a greedy step.
+    pub fn starts(&self, buffer: DevicePtr) -> In<u32> {
+        self.part(buffer, self.starts, self.sampling[1])
     }
 
     /// The block tables of all sequences.
@@ -142,14 +192,16 @@ impl Layout {
         self.part(buffer, self.block_tables, self.extent.table_len)
     }
 
-    /// The buffer's content for a step; `rope` holds the angles of its positions. What `words` held is gone.
+    /// The buffer's content for a step; `rope` holds the angles of its positions. What `words` held is gone. Gives the
+    /// logits that bias and penalties change, which have a buffer of their own.
     pub fn fill(
         &self,
         inputs: &StepInputs,
         rope: &RopeTable,
         words: &mut Vec<u32>,
-    ) -> Result<(), DriverError> {
+    ) -> Result<Vec<u32>> {
         let spans = span_words(&inputs.sequences)?;
+        let sampling = self.sampling(inputs)?;
         words.clear();
         let mut put = |start: usize, part: &[u32]| {
             words.resize(start, 0);
@@ -159,14 +211,33 @@ impl Layout {
         put(self.slot_mapping, &inputs.slot_mapping);
         put(self.spans, &spans);
         put(self.logit_rows, &inputs.logit_rows);
-        put(self.cos_sin, &[]);
-        for t in 0..inputs.positions.len() {
-            let (cos, sin) = rope.angles(t);
-            words.extend(cos.iter().chain(sin).map(|x| x.to_bits()));
+        put(self.settings, &sampling.settings);
+        put(self.starts, &sampling.starts);
+        put(self.block_tables, &inputs.block_tables);
+        let angles = (0..inputs.positions.len()).map(|t| rope.angles(t));
+        let angles = angles.flat_map(|(cos, sin)| cos.iter().chain(sin));
+        for (word, angle) in words[self.cos_sin..].iter_mut().zip(angles) {
+            *word = angle.to_bits();
         }
-        words.resize(self.block_tables, 0);
-        words.extend_from_slice(&inputs.block_tables);
-        Ok(())
+        Ok(sampling.changes)
+    }
+
+    /// What the sampling kernels read; nothing in a greedy step.
+    fn sampling(&self, inputs: &StepInputs) -> Result<SampleWords> {
+        if self.extent.greedy {
+            return Ok(SampleWords {
+                settings: Vec::new(),
+                starts: Vec::new(),
+                changes: Vec::new(),
+            });
+        }
+        let limits = SampleLimits {
+            rows: self.extent.draws,
+            logit_rows: self.extent.logit_rows,
+            vocab: self.widths.vocab,
+            changes: self.widths.changes,
+        };
+        SampleWords::new(&inputs.samples, &limits)
     }
 }
 
@@ -174,6 +245,13 @@ impl Layout {
 mod tests {
     use super::*;
     use crate::backend::SequenceSpan;
+    use crate::backend::sampling::SamplingParams;
+
+    const WIDTHS: Widths = Widths {
+        dim: 6,
+        vocab: 4100,
+        changes: 9,
+    };
 
     /// Two sequences, one of three tokens and one of two, whose every word is its own.
     fn inputs() -> StepInputs {
@@ -190,21 +268,32 @@ mod tests {
             sequences: vec![span(3, 0, 0, 1), span(2, 40, 1, 3)],
             block_tables: vec![2, 4, 5, 6],
             logit_rows: vec![2, 4],
-            samples: Vec::new(),
+            samples: vec![SampleRow {
+                row: 1,
+                params: SamplingParams {
+                    temperature: 0.5,
+                    ..SamplingParams::GREEDY
+                },
+                position: 42,
+                logit_bias: vec![(3000, 1.5)].into(),
+                ..SampleRow::default()
+            }],
         }
     }
 
     #[test]
-    fn each_part_is_read_from_where_it_was_put() -> Result<(), DriverError> {
-        let (inputs, dim) = (inputs(), 6);
+    fn each_part_is_read_from_where_it_was_put() -> Result<()> {
+        let (inputs, dim) = (inputs(), WIDTHS.dim);
         let extent = Extent::of(&inputs);
         assert_eq!((extent.longest, extent.context), (3, 42));
-        assert!(!extent.decodes() && Extent::decode(3, 42, 4).decodes());
-        let layout = Layout::new(extent, dim);
+        assert!(!extent.decodes() && Extent::decode(3, 42, 4, true).decodes());
+        assert_eq!((extent.draws, extent.greedy), (1, false));
+        let layout = Layout::new(extent, WIDTHS);
         let mut rope = RopeTable::new(dim, 10_000.0, 5);
         rope.fill(&inputs.positions);
         let mut words = vec![7; 3];
-        layout.fill(&inputs, &rope, &mut words)?;
+        let changes = layout.fill(&inputs, &rope, &mut words)?;
+        assert_eq!(changes, [3000, 0, 0, 1.5f32.to_bits()]);
         assert_eq!(words.len(), layout.words());
         let base = DevicePtr(1 << 20);
         let read = |part: In<u32>| {
@@ -217,6 +306,10 @@ mod tests {
         assert_eq!(read(layout.logit_rows(base)), inputs.logit_rows);
         assert_eq!(read(layout.block_tables(base)), inputs.block_tables);
         assert_eq!(read(layout.spans(base)), [0, 3, 0, 0, 3, 2, 40, 1]);
+        let settings = read(layout.settings(base));
+        assert_eq!(settings[..2], [1, 0.5f32.to_bits()]);
+        assert_eq!(settings[11..], [42]);
+        assert_eq!(read(layout.starts(base)), [0, 0, 1, 1]);
         let angles = layout.cos_sin(base);
         let angles = read(In::new(angles.ptr, angles.len));
         let (cos, sin) = rope.angles(4);
@@ -228,9 +321,10 @@ mod tests {
     #[test]
     fn longer_tables_move_nothing() {
         let base = DevicePtr(0);
-        let [short, long] = [1, 9].map(|blocks| Layout::new(Extent::decode(3, 16, blocks), 64));
+        let [short, long] =
+            [1, 9].map(|len| Layout::new(Extent::decode(3, 16, len, false), WIDTHS));
         assert_eq!(short.block_tables(base).ptr, long.block_tables(base).ptr);
-        assert_eq!(short.cos_sin(base).ptr, long.cos_sin(base).ptr);
+        assert_eq!(short.starts(base).ptr, long.starts(base).ptr);
         assert_eq!(long.words() - short.words(), 8);
     }
 }

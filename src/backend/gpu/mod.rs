@@ -17,7 +17,7 @@ use half::{bf16, f16};
 use super::cpu::elementwise::first_unfit;
 use super::cpu::rope::RopeTable;
 use super::inputs::Limits;
-use super::sampling::{SampleRow, sample};
+use super::sampling::SampleRow;
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
 use crate::checkpoint::Weights;
@@ -30,7 +30,7 @@ use crate::limits::Size;
 use crate::shape::MaxRows;
 use decode::Decode;
 use draw::Draws;
-use inputs::{Extent, Layout};
+use inputs::{Extent, Layout, Widths};
 use kernels::Kernels;
 use launch::PagedAttention;
 use lower::lower;
@@ -41,6 +41,8 @@ use weights::DeviceWeights;
 
 /// Most tokens of a step whose attention is split over the chunks of the context.
 const SPLIT_TOKENS: usize = 32;
+/// Biases of a request that there is room for, were every token of its sequence penalised as well.
+const BIASES: usize = 1024;
 
 /// What a GPU backend is opened with.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +66,9 @@ pub struct GpuBackend {
     /// The inputs of the step, as they go to the device.
     words: Vec<u32>,
     submitted: u64,
-    /// Rows of the latest step's logits.
+    /// Rows of the latest step's logits, and tokens that it draws.
     logit_rows: usize,
+    drawn: usize,
     /// Those logits, once somebody has asked for them.
     logits: Option<Vec<f32>>,
     tokens: Vec<u32>,
@@ -94,18 +97,27 @@ impl GpuBackend {
             DType::Bf16 => DeviceWeights::upload::<bf16>,
             DType::F32 => return Err(Error::argument("dtype", "f32", "f16 or bf16 on a GPU")),
         };
+        let vocab = plan
+            .graph
+            .output()
+            .map_or(1, |id| plan.graph.tensors[id.0].cols);
+        let widths = Widths {
+            dim: plan.graph.layers.map_or(2, |(_, heads)| heads.dim),
+            vocab,
+            changes: changes_room(options, vocab),
+        };
         let program = Program {
             weights: upload(&mut memory, &plan, &stages, weights)?,
-            buffers: allocate(&mut memory, &plan, options)?,
+            buffers: allocate(&mut memory, &plan, options, widths)?,
             plan,
             stages,
             kernels,
             num_blocks: options.num_blocks,
+            widths,
         };
         let graph = &program.plan.graph;
-        let vocab = graph.output().map_or(1, |id| graph.tensors[id.0].cols);
         let MaxRows { tokens, logits } = program.plan.max_rows;
-        let draws = Draws::new(&mut memory, logits, vocab)?;
+        let draws = Draws::new(&mut memory, logits, vocab, widths.changes)?;
         // Only a whole model takes tokens and gives logits.
         let whole = graph.layers.is_some() && program.logits(1).is_some();
         let sequences = options.max_num_seqs.min(tokens).min(logits);
@@ -120,11 +132,10 @@ impl GpuBackend {
             Op::RopeAppend { theta, .. } => Some(theta),
             _ => None,
         });
-        let dim = graph.layers.map_or(2, |(_, heads)| heads.dim);
         let ids = (0..graph.weights.len()).map(crate::graph::WeightId);
         Ok(GpuBackend {
             read_bytes: ids.map(|id| weights.read_bytes(id)).collect(),
-            rope: RopeTable::new(dim, theta.unwrap_or(1.0), tokens),
+            rope: RopeTable::new(widths.dim, theta.unwrap_or(1.0), tokens),
             program,
             memory,
             decode,
@@ -132,6 +143,7 @@ impl GpuBackend {
             words: Vec::new(),
             submitted: 0,
             logit_rows: 0,
+            drawn: 0,
             logits: None,
             tokens: Vec::new(),
         })
@@ -143,17 +155,25 @@ impl GpuBackend {
     }
 
     /// Brings a step's inputs to the device and queues its launches.
-    fn run(&mut self, inputs: &StepInputs) -> std::result::Result<(), DriverError> {
-        let extent = Extent::of(inputs);
+    fn run(&mut self, inputs: &StepInputs) -> Result<()> {
+        let asked = Extent::of(inputs);
+        let fixed = self.decode.extent(asked);
+        let extent = fixed.unwrap_or(asked);
         self.rope.fill(&inputs.positions);
         let layout = self.program.layout(extent);
-        layout.fill(inputs, &self.rope, &mut self.words)?;
+        let changes = layout.fill(inputs, &self.rope, &mut self.words)?;
         let (driver, program, draws) = (self.memory.driver(), &self.program, &self.draws);
         driver.copy_in(program.buffers.inputs, bytemuck::cast_slice(&self.words))?;
+        if !changes.is_empty() {
+            draws.upload(driver, &changes)?;
+        }
         let all = |extent| launches(program, draws, extent);
-        if !self.decode.replay(driver, extent, &all)? {
-            for launch in all(extent)? {
-                driver.launch(&launch)?;
+        match fixed {
+            Some(extent) => self.decode.replay(driver, extent, &all)?,
+            None => {
+                for launch in all(extent)? {
+                    driver.launch(&launch)?;
+                }
             }
         }
         Ok(())
@@ -193,17 +213,16 @@ impl GpuBackend {
         };
         Ok(self.logits.insert(found))
     }
+}
 
-    /// Draws on the host what the device does not.
-    fn draw(&mut self, ticket: Ticket) -> Result<Vec<u32>> {
-        ticket.check(self.submitted)?;
-        let samples = self.draws.samples(ticket).to_vec();
-        let rows = self.logit_rows.max(1);
-        let logits = self.fetch_logits()?;
-        let cols = logits.len() / rows;
-        let draw = |row: &SampleRow| sample(&logits[row.row * cols..(row.row + 1) * cols], row);
-        samples.iter().map(draw).collect()
-    }
+/// Logits that bias and penalties may change in one step: each token of every sequence, and biases beside.
+fn changes_room(options: GpuOptions, vocab: usize) -> usize {
+    let rows = options.max_num_seqs;
+    let biased = rows.saturating_mul(vocab.min(BIASES));
+    let seen = options.num_blocks.saturating_mul(BLOCK_SIZE);
+    seen.saturating_add(biased)
+        .min(rows.saturating_mul(vocab))
+        .max(1)
 }
 
 /// Everything that a step launches: its stages, then what draws from its logits.
@@ -216,7 +235,7 @@ fn launches(
     for stage in &program.stages {
         all.extend(program.stage(extent, stage)?);
     }
-    all.extend(draws.launches(program, extent.logit_rows)?);
+    all.extend(draws.launches(program, extent)?);
     Ok(all)
 }
 
@@ -239,7 +258,12 @@ fn check_in_place(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn allocate(memory: &mut Memory, plan: &Plan, options: GpuOptions) -> Result<Buffers> {
+fn allocate(
+    memory: &mut Memory,
+    plan: &Plan,
+    options: GpuOptions,
+    widths: Widths,
+) -> Result<Buffers> {
     let GpuOptions {
         num_blocks,
         max_num_seqs,
@@ -268,8 +292,10 @@ fn allocate(memory: &mut Memory, plan: &Plan, options: GpuOptions) -> Result<Buf
         longest: tokens,
         context,
         table_len: num_blocks,
+        draws: logits,
+        greedy: false,
     };
-    let inputs = Layout::new(most, heads.dim);
+    let inputs = Layout::new(most, widths);
     Ok(Buffers {
         arena: memory.alloc(plan.arena_bytes)?,
         cache: memory.alloc(product(&cache, "KV cache")?)?,
@@ -283,36 +309,33 @@ fn allocate(memory: &mut Memory, plan: &Plan, options: GpuOptions) -> Result<Buf
 impl Backend for GpuBackend {
     fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket> {
         let limits = Limits::of(&self.program.plan, self.program.num_blocks);
-        limits.check(inputs, self.logit_rows)?;
+        limits.check(inputs, self.drawn)?;
         self.logits = None;
         self.run(inputs)?;
         self.submitted += 1;
         let ticket = Ticket(self.submitted);
         self.logit_rows = inputs.logit_rows.len();
-        let drawn = self.program.buffers.drawn;
-        let results = (self.logit_rows, &inputs.samples[..]);
-        self.draws
-            .queue(self.memory.driver(), drawn, ticket, results)?;
+        self.drawn = inputs.samples.len();
+        let (driver, from) = (self.memory.driver(), self.program.buffers.drawn);
+        self.draws.queue(driver, from, ticket, self.drawn)?;
         Ok(ticket)
     }
 
+    /// A penalty needs every token so far, the one that the device is drawing among them.
     fn feeds(&self, samples: &[SampleRow]) -> bool {
-        Draws::on_device(samples)
+        !samples.iter().any(|sample| sample.params.penalises())
     }
 
     fn tokens(&mut self, ticket: Ticket) -> Result<&[u32]> {
         ticket.check_recent(self.submitted)?;
-        self.tokens = match Draws::on_device(self.draws.samples(ticket)) {
-            false => self.draw(ticket)?,
-            true => match self.draws.take(self.memory.driver(), ticket)? {
-                Ok(tokens) => tokens,
-                Err(row) if ticket.0 == self.submitted => {
-                    self.fetch_logits()?;
-                    return Err(self.unfit(row, f32::NAN));
-                }
-                Err(row) => return Err(self.unfit(row, f32::NAN)),
-            },
-        };
+        let driver = self.memory.driver();
+        if let Err(place) = self.draws.take(driver, ticket, &mut self.tokens)? {
+            if ticket.0 == self.submitted {
+                // They have not been overwritten, and say more.
+                self.fetch_logits()?;
+            }
+            return Err(self.unfit(place, f32::NAN));
+        }
         Ok(&self.tokens)
     }
 

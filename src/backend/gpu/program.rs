@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::inputs::{Extent, Layout};
+use super::inputs::{Extent, Layout, Widths};
 use super::kernels::Kernels;
 use super::lower::Stage;
 use super::step::{Buffers, Step};
@@ -27,13 +27,14 @@ pub struct Program {
     pub buffers: Buffers,
     /// KV blocks.
     pub num_blocks: usize,
+    /// What the layout of a step's inputs depends on.
+    pub widths: Widths,
 }
 
 impl Program {
     /// Where the inputs of a step stand.
     pub fn layout(&self, extent: Extent) -> Layout {
-        let dim = self.plan.graph.layers.map_or(2, |(_, heads)| heads.dim);
-        Layout::new(extent, dim)
+        Layout::new(extent, self.widths)
     }
 
     /// The launches of one stage of a step.

@@ -44,6 +44,13 @@ impl SamplingParams {
         seed: 0,
     };
 
+    /// Whether logits depend on the tokens so far.
+    pub fn penalises(&self) -> bool {
+        self.repetition_penalty != 1.0
+            || self.presence_penalty != 0.0
+            || self.frequency_penalty != 0.0
+    }
+
     /// Refuses values outside their ranges, NaN included.
     pub fn validate(&self) -> Result<()> {
         within("temperature", self.temperature, 0.0..=100.0)?;
