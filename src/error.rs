@@ -76,6 +76,22 @@ pub enum Error {
         /// How much.
         bytes: u64,
     },
+    /// A device without room for a model.
+    #[error(
+        "{device} has no room: {needed} bytes are needed, {room} may be used{parts}\n  {way_out}"
+    )]
+    NoRoom {
+        /// The device.
+        device: String,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes that may be used.
+        room: u64,
+        /// What they are needed for, a line each.
+        parts: String,
+        /// The way out.
+        way_out: String,
+    },
     /// An argument of a command or a field of a request.
     #[error("{field}: found {found}, expected {expected}")]
     Argument {
@@ -195,7 +211,10 @@ impl Error {
             Error::Argument { .. } => 2,
             Error::Io { .. } | Error::Malformed { .. } => 3,
             Error::Unsupported { .. } => 4,
-            Error::Limit { .. } | Error::Overflow { .. } | Error::Memory { .. } => 5,
+            Error::Limit { .. }
+            | Error::Overflow { .. }
+            | Error::Memory { .. }
+            | Error::NoRoom { .. } => 5,
             Error::Shape { .. }
             | Error::Range { .. }
             | Error::Logit { .. }

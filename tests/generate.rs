@@ -140,6 +140,7 @@ fn json_has_the_documented_keys_and_sane_values() {
         "prefill_tokens_per_s",
         "decode_tokens_per_s",
         "roofline",
+        "held_bytes",
         "peak_rss_bytes",
     ];
     assert_eq!(keys(&report), expected);

@@ -70,3 +70,36 @@ impl EngineConfig {
         self.max_num_seqs * self.max_model_len.div_ceil(BLOCK_SIZE)
     }
 }
+
+/// The share of a device's memory that one engine may take: above 0, at most 1.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Utilization(f64);
+
+impl Utilization {
+    /// Checks the bounds.
+    pub fn new(share: f64) -> Result<Self> {
+        if share > 0.0 && share <= 1.0 {
+            return Ok(Utilization(share));
+        }
+        let expected = "above 0 and at most 1";
+        Err(Error::argument("GPU memory utilization", share, expected))
+    }
+
+    /// The share.
+    pub fn share(self) -> f64 {
+        self.0
+    }
+
+    /// That share of `bytes`, rounded down.
+    pub fn of(self, bytes: u64) -> u64 {
+        // At most 1, so the product is within the type; it saturates anyway.
+        (bytes as f64 * self.0) as u64
+    }
+}
+
+impl Default for Utilization {
+    /// What vLLM takes.
+    fn default() -> Self {
+        Utilization(0.9)
+    }
+}

@@ -62,6 +62,10 @@ pub struct DeviceFacts {
     pub multiprocessors: u32,
     /// Dynamic shared memory that one CTA may ask for, in bytes.
     pub max_shared_bytes: u32,
+    /// Bytes of its memory that it takes for itself: an estimate.
+    pub context_bytes: u64,
+    /// Large allocations take whole multiples of so many bytes: an estimate.
+    pub granule_bytes: u64,
 }
 
 /// One kernel file as it is embedded: PTX text for the emulator and for cards without a cubin of their own, and a cubin.
@@ -103,6 +107,11 @@ pub struct Launch {
 pub trait Driver {
     /// What it is.
     fn facts(&self) -> &DeviceFacts;
+
+    /// Bytes of its memory that nobody holds now, other programs included.
+    fn free_bytes(&self) -> Result<u64> {
+        Ok(self.facts().memory_bytes)
+    }
 
     /// Memory of `bytes` bytes, aligned to 256. Nothing has been written to it.
     fn alloc(&self, bytes: usize) -> Result<DevicePtr>;

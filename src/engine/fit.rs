@@ -1,11 +1,7 @@
 //! The longest sequences that a given memory has room for.
 
-use crate::backend::cpu::footprint::{Footprint, cached_layers};
-use crate::backend::cpu::kv_cache::KvCache;
-use crate::checkpoint::placement::WeightBytes;
 use crate::config::engine::{BLOCK_SIZE, MAX_BLOCKS};
-use crate::error::{Error, Result};
-use crate::graph::Plan;
+use crate::error::Result;
 
 /// How a memory divides into what is there anyway and KV blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,9 +10,10 @@ pub struct Fit {
     pub fixed_bytes: u64,
     /// Bytes of one KV block in all layers.
     pub block_bytes: u64,
-    /// Whole blocks that fit beside the fixed bytes.
+    /// Most blocks that fit.
     pub blocks: u64,
-    /// Longest context that each sequence can have at once, in tokens; one more does not fit or is over the model's own.
+    /// Longest context that each sequence can have at once, in tokens; one more does not fit or is over the model's own. 0 where
+    /// there is no room for one block a sequence.
     pub max_model_len: usize,
 }
 
@@ -25,8 +22,8 @@ pub struct Fit {
 pub struct FitRequest {
     /// Bytes there are.
     pub memory: u64,
-    /// Worker threads.
-    pub threads: usize,
+    /// Bytes of one KV block in all layers.
+    pub block_bytes: u64,
     /// Sequences that may all reach the context.
     pub max_num_seqs: usize,
     /// The model's own longest context.
@@ -34,32 +31,25 @@ pub struct FitRequest {
 }
 
 impl Fit {
-    /// Divides `request.memory`. An error if there is no room for one block a sequence.
-    pub fn new(plan: &Plan, weights: WeightBytes, request: FitRequest) -> Result<Self> {
-        let fixed_bytes = Footprint::planned(plan, weights, request.threads, 0)?.total()?;
-        let (layers, heads) = cached_layers(plan);
-        let block_bytes = KvCache::bytes(layers, heads, 1, plan.graph.matrix.bytes())? as u64;
-        let left = request.memory.saturating_sub(fixed_bytes);
-        let blocks = left.checked_div(block_bytes).unwrap_or(0);
-        let each = blocks.min(MAX_BLOCKS as u64) / request.max_num_seqs.max(1) as u64;
-        // Bounded by the model's context, so it is an index on this machine.
-        let max_model_len = (each * BLOCK_SIZE as u64).min(request.context as u64) as usize;
-        if request.memory < fixed_bytes || max_model_len == 0 {
-            let least = block_bytes.saturating_mul(request.max_num_seqs as u64);
-            return Err(Error::Limit {
-                what: format!(
-                    "bytes for the weights, {} tokens a step and one KV block a sequence",
-                    plan.max_rows.tokens
-                ),
-                found: fixed_bytes.saturating_add(least),
-                limit: request.memory,
-            });
+    /// Divides `request.memory`, where `bytes` gives everything that is held with so many blocks: more with more blocks.
+    pub fn new(bytes: &dyn Fn(usize) -> Result<u64>, request: FitRequest) -> Result<Self> {
+        let fixed_bytes = bytes(0)?;
+        // A number of blocks whose size overflows does not fit.
+        let fits = |blocks| bytes(blocks).is_ok_and(|bytes| bytes <= request.memory);
+        let (mut least, mut most) = (0, MAX_BLOCKS);
+        while least < most {
+            let middle = most - (most - least) / 2;
+            match fits(middle) {
+                true => least = middle,
+                false => most = middle - 1,
+            }
         }
+        let each = least / request.max_num_seqs.max(1);
         Ok(Fit {
             fixed_bytes,
-            block_bytes,
-            blocks,
-            max_model_len,
+            block_bytes: request.block_bytes,
+            blocks: least as u64,
+            max_model_len: (each * BLOCK_SIZE).min(request.context),
         })
     }
 }

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod fit;
 pub mod metrics;
 pub mod open;
+pub mod room;
 pub mod scheduler;
 pub mod sequence;
 pub mod text;

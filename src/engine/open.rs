@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Engine;
+use super::room::Room;
 use crate::DType;
 use crate::backend::Backend;
 use crate::backend::cpu::footprint::Footprint;
 use crate::backend::cpu::simd;
 use crate::backend::cpu::{CpuBackend, CpuOptions};
+use crate::backend::gpu::kernels::missing;
 use crate::backend::gpu::launch::HEAD_DIMS;
 use crate::backend::gpu::{GpuBackend, GpuOptions};
 use crate::checkpoint::{Checkpoint, Weights};
+use crate::config::engine::Utilization;
 use crate::config::{EngineConfig, ModelConfig};
-use crate::driver::{Driver, Target};
+use crate::driver::{Driver, DriverError, Target};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Plan};
+use crate::graph::{Graph, Plan, WeightSpec};
 use crate::model;
 use crate::shape::MaxRows;
 
@@ -66,6 +69,8 @@ pub struct OpenedBackend<B> {
     pub plan_ms: f64,
     /// As in `Opened`.
     pub weights_ms: f64,
+    /// Bytes that it holds, on the device where that has memory of its own.
+    pub held_bytes: u64,
 }
 
 impl<B: Backend + 'static> OpenedBackend<B> {
@@ -76,6 +81,7 @@ impl<B: Backend + 'static> OpenedBackend<B> {
             open_ms: self.open_ms,
             plan_ms: self.plan_ms,
             weights_ms: self.weights_ms,
+            held_bytes: self.held_bytes,
         }
     }
 }
@@ -87,6 +93,7 @@ pub fn open(folder: &Path, config: &ModelConfig, options: OpenOptions) -> Result
         open_ms,
         plan_ms,
         weights_ms,
+        held_bytes: _,
     } = open_backend(folder, config, options)?;
     let memory = backend.memory();
     let engine = Engine::new(options.engine, config.vocab_size, Box::new(backend))?;
@@ -105,19 +112,21 @@ pub fn open_backend(
     config: &ModelConfig,
     options: OpenOptions,
 ) -> Result<OpenedBackend<CpuBackend>> {
-    let read = read(folder, config, options.engine, Plan::new)?;
+    let planned = Planned::new(folder, config, options.engine, Plan::new)?;
     let started = Instant::now();
+    let weights = planned.weights(options.engine)?;
     let cpu = CpuOptions {
         threads: options.engine.threads,
         num_blocks: options.engine.num_blocks(),
         path: options.path,
     };
-    let backend = CpuBackend::open(read.plan, read.weights, cpu)?;
+    let backend = CpuBackend::open(planned.plan, weights, cpu)?;
     Ok(OpenedBackend {
+        held_bytes: backend.memory().total()?,
         backend,
-        open_ms: read.open_ms,
-        plan_ms: read.plan_ms,
-        weights_ms: read.weights_ms + ms(started),
+        open_ms: planned.open_ms,
+        plan_ms: planned.plan_ms,
+        weights_ms: ms(started),
     })
 }
 
@@ -128,31 +137,54 @@ pub fn open_on(
     config: &ModelConfig,
     engine: EngineConfig,
 ) -> Result<Engine> {
-    let opened = open_backend_on(driver, folder, config, engine)?;
+    let opened = open_backend_on(driver, Utilization::default(), folder, config, engine)?;
     Engine::new(engine, config.vocab_size, Box::new(opened.backend))
 }
 
-/// The same without an engine around its backend.
+/// The same without an engine around its backend, which takes at most `utilization` of the device. A device without room is
+/// refused before any weight is read.
 pub fn open_backend_on(
     driver: Box<dyn Driver>,
+    utilization: Utilization,
     folder: &Path,
     config: &ModelConfig,
     engine: EngineConfig,
 ) -> Result<OpenedBackend<GpuBackend>> {
+    check_build()?;
     check_target(folder, config, engine.dtype, driver.facts().target)?;
-    let read = read(folder, config, engine, Plan::fused)?;
+    let planned = Planned::new(folder, config, engine, Plan::fused)?;
+    let stored = |spec: &WeightSpec| planned.stored(spec);
+    let room = Room::of(driver.as_ref(), utilization)?;
+    room.check(
+        &planned.plan,
+        engine,
+        config.max_position_embeddings,
+        &stored,
+    )?;
     let started = Instant::now();
+    let weights = planned.weights(engine)?;
     let options = GpuOptions {
         num_blocks: engine.num_blocks(),
         max_num_seqs: engine.max_num_seqs,
     };
-    let backend = GpuBackend::open(read.plan, &read.weights, options, driver)?;
+    let backend = GpuBackend::open(planned.plan, &weights, options, driver)?;
     Ok(OpenedBackend {
+        held_bytes: backend.device_bytes(),
         backend,
-        open_ms: read.open_ms,
-        plan_ms: read.plan_ms,
-        weights_ms: read.weights_ms + ms(started),
+        open_ms: planned.open_ms,
+        plan_ms: planned.plan_ms,
+        weights_ms: ms(started),
     })
+}
+
+/// Refuses a build without kernels.
+pub fn check_build() -> Result<()> {
+    match missing() {
+        Some(reason) => Err(Error::Driver(DriverError::NoKernels {
+            reason: reason.to_string(),
+        })),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what the kernels of `target` are not made for.
@@ -186,46 +218,59 @@ pub fn check_target(
     Ok(())
 }
 
-/// What any backend is made of.
-struct Read {
+/// What any backend is made from: no weight has been read.
+struct Planned {
+    checkpoint: Arc<Checkpoint>,
     plan: Plan,
-    weights: Weights,
     open_ms: f64,
     plan_ms: f64,
-    weights_ms: f64,
 }
 
-fn read(
-    folder: &Path,
-    config: &ModelConfig,
-    engine: EngineConfig,
-    place: fn(Graph, MaxRows) -> Result<Plan>,
-) -> Result<Read> {
-    engine.validate()?;
-    let started = Instant::now();
-    let checkpoint = Arc::new(Checkpoint::open(folder)?);
-    let open_ms = ms(started);
+impl Planned {
+    fn new(
+        folder: &Path,
+        config: &ModelConfig,
+        engine: EngineConfig,
+        place: fn(Graph, MaxRows) -> Result<Plan>,
+    ) -> Result<Self> {
+        engine.validate()?;
+        let started = Instant::now();
+        let checkpoint = Arc::new(Checkpoint::open(folder)?);
+        let open_ms = ms(started);
 
-    let started = Instant::now();
-    let graph = model::build(config, engine.dtype)?;
-    model::weights::check_all_used(&checkpoint, &graph)?;
-    let max_rows = MaxRows {
-        tokens: engine.max_batched_tokens,
-        logits: engine.max_logit_rows,
-    };
-    let plan = place(graph, max_rows)?;
-    let plan_ms = ms(started);
+        let started = Instant::now();
+        let graph = model::build(config, engine.dtype)?;
+        model::weights::check_all_used(&checkpoint, &graph)?;
+        let max_rows = MaxRows {
+            tokens: engine.max_batched_tokens,
+            logits: engine.max_logit_rows,
+        };
+        Ok(Planned {
+            plan: place(graph, max_rows)?,
+            plan_ms: ms(started),
+            checkpoint,
+            open_ms,
+        })
+    }
 
-    let started = Instant::now();
-    let specs = &plan.graph.weights;
-    let weights = Weights::load(checkpoint, specs, engine.dtype, engine.threads)?;
-    Ok(Read {
-        plan,
-        weights,
-        open_ms,
-        plan_ms,
-        weights_ms: ms(started),
-    })
+    /// The type in which a table is stored; it has one part.
+    fn stored(&self, spec: &WeightSpec) -> Result<DType> {
+        let Some((name, rows)) = spec.parts.first() else {
+            return Ok(DType::F32);
+        };
+        let cols = spec.cols.unwrap_or(1);
+        Ok(self.checkpoint.tensor(name, &[*rows, cols])?.dtype)
+    }
+
+    fn weights(&self, engine: EngineConfig) -> Result<Weights> {
+        let specs = &self.plan.graph.weights;
+        Weights::load(
+            Arc::clone(&self.checkpoint),
+            specs,
+            engine.dtype,
+            engine.threads,
+        )
+    }
 }
 
 fn ms(since: Instant) -> f64 {

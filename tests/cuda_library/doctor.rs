@@ -36,7 +36,7 @@ const NOT_FOUND: &str = "no usable GPU: libcuda.so.1 was not found or cannot be 
 
 /// Whether this machine has a driver of its own, which would be found in place of one that is missing. What is skipped there
 /// runs on the machines without a GPU.
-fn has_driver() -> bool {
+pub fn has_driver() -> bool {
     let found = !probe().is_err_and(|error| error.to_string() == NOT_FOUND);
     if found {
         println!("skipped: this machine has libcuda of its own");

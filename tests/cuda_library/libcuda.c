@@ -6,6 +6,7 @@
  * STUB_FAIL      names of calls that fail, with commas
  * STUB_LOST_AFTER how many launches go well; then the context is lost and all its calls fail
  * STUB_SILENT    the GPU that does not tell its memory; STUB_ABSENT a kernel that no module has
+ * STUB_MEMORY    bytes of each GPU; STUB_FREE how many of them are free
  * STUB_VERSION   what cuDriverGetVersion says; STUB_GPUS how many GPUs; STUB_CC their compute capability times ten
  */
 #include <stdint.h>
@@ -28,9 +29,9 @@ enum {
     UNKNOWN = 999
 };
 
-#define MEMORY ((size_t)1 << 30)
+#define MEMORY ((size_t)number("STUB_MEMORY", 1L << 30))
 #define MOST 4096
-#define MOST_NODES 16
+#define MOST_NODES 512
 
 typedef struct {
     unsigned grid[3], block[3], shared;
@@ -291,7 +292,7 @@ int cuStreamSynchronize(Handle *stream) {
 
 int cuMemGetInfo_v2(size_t *available, size_t *total) {
     BEGIN_HERE;
-    *available = MEMORY - 4096;
+    *available = (size_t)number("STUB_FREE", (long)MEMORY - 4096);
     *total = MEMORY;
     END(OK);
 }
@@ -303,7 +304,8 @@ int cuMemAlloc_v2(uint64_t *out, size_t bytes) {
         place++;
     REFUSE_IF(!bytes || place == MOST, INVALID_VALUE);
     REFUSE_IF(bytes > MEMORY, OUT_OF_MEMORY);
-    char *start = aligned_alloc(256, (bytes + 255) / 256 * 256);
+    /* Kernels write nothing, so what they were to write is zero. */
+    char *start = memset(aligned_alloc(256, (bytes + 255) / 256 * 256), 0, bytes);
     allocations[place] = (Allocation){start, bytes, current};
     allocated += place == allocated;
     *out = (uint64_t)(uintptr_t)start;

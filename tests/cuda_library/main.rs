@@ -1,7 +1,7 @@
 //! The CUDA side of the driver seam against a stand-in for libcuda.so.1 that keeps the books (`libcuda.c`): libraries that
 //! are missing, old or short of a function, cards of any generation, and every call made to fail in turn.
 //!
-//! The library is looked up once in a process, so each trial is a process of its own: `qwarp doctor`, or this program again,
+//! The library is looked up once in a process, so each trial is a process of its own: `qwarp doctor`, `generate`, or this program again,
 //! with `--tour`, which opens the device and calls everything, or as `examples/gpu_check`.
 #![allow(
     clippy::unwrap_used,
@@ -13,9 +13,12 @@
 mod checks;
 mod doctor;
 mod faults;
+mod generate;
 mod stub;
 mod tour;
 
+#[path = "../support/byte_tokenizer.rs"]
+mod byte_tokenizer;
 #[path = "../../examples/gpu_check/main.rs"]
 mod gpu_check;
 #[path = "../support/kernels.rs"]
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let trials = doctor::TRIALS
         .iter()
         .chain(faults::TRIALS)
+        .chain(generate::TRIALS)
         .chain(checks::TRIALS);
     let trials = trials.map(|(name, check)| {
         Trial::test(*name, move || {

@@ -89,10 +89,24 @@ impl Machine {
 
     /// What `qwarp doctor` prints; it must succeed.
     pub fn doctor(&self) -> String {
-        let output = self.run(env!("CARGO_BIN_EXE_qwarp"), &["doctor"]);
+        self.qwarp(&["doctor"])
+    }
+
+    /// What `qwarp` prints; it must succeed.
+    pub fn qwarp(&self, arguments: &[&str]) -> String {
+        let output = self.run(env!("CARGO_BIN_EXE_qwarp"), arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The exit code of `generate`, and what it printed to standard output and standard error; it must not panic.
+    pub fn generate(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.run(env!("CARGO_BIN_EXE_generate"), arguments);
+        let [out, said] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(!said.contains("panicked"), "{said}");
+        (output.status.code().unwrap(), out, said)
     }
 
     /// A path in the folder.

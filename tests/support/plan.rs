@@ -26,10 +26,13 @@ pub fn qwarp<S: AsRef<str>>(args: &[S]) -> (i32, String, String) {
     )
 }
 
-/// `qwarp plan --json` with more flags; it must succeed.
+/// `qwarp plan --json` with more flags, on the CPU unless they say otherwise; it must succeed.
 pub fn plan_json<S: AsRef<str>>(folder: &Path, flags: &[S]) -> Value {
     let mut args = vec!["plan", "--json", "--model", folder.to_str().unwrap()];
     args.extend(flags.iter().map(AsRef::as_ref));
+    if !args.contains(&"--device") {
+        args.extend(["--device", "cpu"]);
+    }
     let (code, out, error) = qwarp(&args);
     assert_eq!(code, 0, "{error}");
     serde_json::from_str(&out).unwrap()

@@ -74,6 +74,10 @@ impl Driver for Counting {
         self.emulator.facts()
     }
 
+    fn free_bytes(&self) -> Result<u64> {
+        self.emulator.free_bytes()
+    }
+
     fn alloc(&self, bytes: usize) -> Result<DevicePtr> {
         self.emulator.alloc(bytes)
     }

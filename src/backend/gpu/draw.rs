@@ -1,6 +1,6 @@
 //! The tokens of a step's logits, drawn on the device, where the next step can take them from.
 
-use super::inputs::Extent;
+use super::inputs::{Extent, Widths};
 use super::launch::{Argmax, NO_TOKEN, SampleRows};
 use super::memory::Memory;
 use super::program::Program;
@@ -32,24 +32,25 @@ fn place(ticket: Ticket) -> usize {
 }
 
 impl Draws {
-    /// For steps of up to `draws` draws of rows of `vocab` logits, of which up to `changes` are changed before.
-    pub fn new(
-        memory: &mut Memory,
-        draws: usize,
-        vocab: usize,
-        changes: usize,
-    ) -> Result<Draws, DriverError> {
-        let [_, _, words, state, bins] = SampleRows::lengths(draws, vocab, changes);
-        let partial = draws.saturating_mul(Argmax::parts(vocab));
-        let mut zeroed = |len: usize| {
-            let bytes = len.saturating_mul(8);
+    /// Bytes of each allocation for steps of up to `draws` draws: state, bins, changed logits, partial results of argmax.
+    pub fn bytes(draws: usize, widths: Widths) -> [usize; 4] {
+        let [_, _, changes, state, bins] = SampleRows::lengths(draws, widths.vocab, widths.changes);
+        let partial = draws.saturating_mul(Argmax::parts(widths.vocab));
+        [(state, 8), (bins, 8), (changes, 4), (partial, 8)]
+            .map(|(len, each): (usize, usize)| len.saturating_mul(each))
+    }
+
+    /// For steps of up to `draws` draws.
+    pub fn new(memory: &mut Memory, draws: usize, widths: Widths) -> Result<Draws, DriverError> {
+        let [state, bins, changes, partial] = Self::bytes(draws, widths);
+        let mut zeroed = |bytes: usize| {
             let at = memory.alloc(bytes)?;
             memory.driver().fill(at, 0, bytes)?;
-            Ok::<_, DriverError>((at, len))
+            Ok::<_, DriverError>((at, bytes / 8))
         };
         let (state, bins) = (zeroed(state)?, zeroed(bins)?);
-        let changes = (memory.alloc(words.saturating_mul(4))?, changes);
-        let partial = memory.alloc(partial.saturating_mul(8))?;
+        let changes = (memory.alloc(changes)?, widths.changes);
+        let partial = memory.alloc(partial)?;
         let mailbox = || memory.driver().mailbox(draws.saturating_mul(4));
         Ok(Draws {
             partial,
@@ -59,11 +60,6 @@ impl Draws {
             mailboxes: [mailbox()?, mailbox()?],
             counts: [0; KEPT],
         })
-    }
-
-    /// Logits of all rows that may be changed.
-    pub fn changes_room(&self) -> usize {
-        self.changes.1
     }
 
     /// Brings the changed logits of a step to the device.

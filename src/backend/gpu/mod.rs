@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod draw;
+pub mod footprint;
 pub mod inputs;
 pub mod kernels;
 pub mod launch;
@@ -21,28 +22,20 @@ use super::sampling::SampleRow;
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
 use crate::checkpoint::Weights;
-use crate::config::engine::BLOCK_SIZE;
 use crate::driver::{Driver, DriverError, Launch};
 use crate::error::{Error, Result};
 use crate::graph::cost::{Cost, StepShape};
 use crate::graph::{Op, Plan, TensorId};
-use crate::limits::Size;
 use crate::shape::MaxRows;
 use decode::Decode;
 use draw::Draws;
-use inputs::{Extent, Layout, Widths};
+use footprint::{allocate, widths};
+use inputs::Extent;
 use kernels::Kernels;
-use launch::PagedAttention;
 use lower::lower;
 use memory::Memory;
 use program::Program;
-use step::Buffers;
 use weights::DeviceWeights;
-
-/// Most tokens of a step whose attention is split over the chunks of the context.
-const SPLIT_TOKENS: usize = 32;
-/// Biases of a request that there is room for, were every token of its sequence penalised as well.
-const BIASES: usize = 1024;
 
 /// What a GPU backend is opened with.
 #[derive(Debug, Clone, Copy)]
@@ -74,11 +67,6 @@ pub struct GpuBackend {
     tokens: Vec<u32>,
 }
 
-fn product(dims: &[usize], what: &str) -> Result<usize> {
-    let dims: Vec<u64> = dims.iter().map(|&dim| dim as u64).collect();
-    Size::product(&dims, what)?.to_usize(what)
-}
-
 impl GpuBackend {
     /// Loads the kernels, brings the weights to the device and allocates everything that steps of `plan` need; no later
     /// call allocates on the device.
@@ -97,18 +85,10 @@ impl GpuBackend {
             DType::Bf16 => DeviceWeights::upload::<bf16>,
             DType::F32 => return Err(Error::argument("dtype", "f32", "f16 or bf16 on a GPU")),
         };
-        let vocab = plan
-            .graph
-            .output()
-            .map_or(1, |id| plan.graph.tensors[id.0].cols);
-        let widths = Widths {
-            dim: plan.graph.layers.map_or(2, |(_, heads)| heads.dim),
-            vocab,
-            changes: changes_room(options, vocab),
-        };
+        let widths = widths(&plan, options);
         let program = Program {
             weights: upload(&mut memory, &plan, &stages, weights)?,
-            buffers: allocate(&mut memory, &plan, options, widths)?,
+            buffers: allocate(&mut memory, &plan, options)?,
             plan,
             stages,
             kernels,
@@ -117,7 +97,7 @@ impl GpuBackend {
         };
         let graph = &program.plan.graph;
         let MaxRows { tokens, logits } = program.plan.max_rows;
-        let draws = Draws::new(&mut memory, logits, vocab, widths.changes)?;
+        let draws = Draws::new(&mut memory, logits, widths)?;
         // Only a whole model takes tokens and gives logits.
         let whole = graph.layers.is_some() && program.logits(1).is_some();
         let sequences = options.max_num_seqs.min(tokens).min(logits);
@@ -215,16 +195,6 @@ impl GpuBackend {
     }
 }
 
-/// Logits that bias and penalties may change in one step: each token of every sequence, and biases beside.
-fn changes_room(options: GpuOptions, vocab: usize) -> usize {
-    let rows = options.max_num_seqs;
-    let biased = rows.saturating_mul(vocab.min(BIASES));
-    let seen = options.num_blocks.saturating_mul(BLOCK_SIZE);
-    seen.saturating_add(biased)
-        .min(rows.saturating_mul(vocab))
-        .max(1)
-}
-
 /// Everything that a step launches: its stages, then what draws from its logits.
 fn launches(
     program: &Program,
@@ -256,54 +226,6 @@ fn check_in_place(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn allocate(
-    memory: &mut Memory,
-    plan: &Plan,
-    options: GpuOptions,
-    widths: Widths,
-) -> Result<Buffers> {
-    let GpuOptions {
-        num_blocks,
-        max_num_seqs,
-    } = options;
-    let MaxRows { tokens, logits } = plan.max_rows;
-    let (layers, heads) = super::cpu::footprint::cached_layers(plan);
-    let cache = [
-        2 * layers,
-        num_blocks,
-        BLOCK_SIZE,
-        heads.kv_dim(),
-        plan.graph.matrix.bytes(),
-    ];
-    let context = num_blocks * BLOCK_SIZE;
-    let split = tokens.min(SPLIT_TOKENS);
-    let chunks = PagedAttention::<f16>::chunks(context);
-    let partial_len = product(
-        &[split, heads.query, chunks, heads.dim + 2],
-        "partial results of attention",
-    )?;
-    let words = |count: usize| product(&[count, 4], "inputs of a step");
-    let most = Extent {
-        tokens,
-        logit_rows: logits,
-        sequences: max_num_seqs,
-        longest: tokens,
-        context,
-        table_len: num_blocks,
-        draws: logits,
-        greedy: false,
-    };
-    let inputs = Layout::new(most, widths);
-    Ok(Buffers {
-        arena: memory.alloc(plan.arena_bytes)?,
-        cache: memory.alloc(product(&cache, "KV cache")?)?,
-        partial: memory.alloc(product(&[partial_len, 4], "partial results of attention")?)?,
-        partial_len,
-        inputs: memory.alloc(words(inputs.words())?)?,
-        drawn: memory.alloc(words(logits)?)?,
-    })
 }
 
 impl Backend for GpuBackend {

@@ -8,7 +8,7 @@ use super::pack::{self, Rows};
 use crate::DType;
 use crate::checkpoint::Weights;
 use crate::checkpoint::weights::Elements;
-use crate::driver::{DevicePtr, DriverError, In};
+use crate::driver::{DevicePtr, DriverError, In, Target};
 use crate::graph::{Plan, WeightId, WeightKind};
 
 /// Where a weight stands.
@@ -32,9 +32,19 @@ pub struct DeviceWeights {
 
 /// How a matrix is multiplied, which decides its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packing {
+pub(super) enum Packing {
     Plain,
     GateUp,
+}
+
+impl Packing {
+    /// Rows of tiles of a matrix of `rows` rows.
+    pub(super) fn tiles(self, rows: usize) -> usize {
+        match self {
+            Packing::Plain => pack::plain_tiles(rows),
+            Packing::GateUp => pack::gate_up_tiles(rows / 2),
+        }
+    }
 }
 
 fn bytes_of<'a>(elements: Elements<'a>) -> (&'a [u8], DType) {
@@ -119,13 +129,21 @@ impl DeviceWeights {
     }
 }
 
+/// The type in which rows stored as `stored` are gathered on `target`.
+pub(super) fn rows_dtype(stored: DType, target: Target) -> DType {
+    match stored {
+        DType::Bf16 if !target.has_bf16() => DType::F32,
+        DType::Bf16 | DType::F16 | DType::F32 => stored,
+    }
+}
+
 /// Rows as they are stored; widened where the device has no kernels for their type.
 fn upload_rows(
     memory: &mut Memory,
     bytes: &[u8],
     stored: DType,
 ) -> Result<(DevicePtr, DType), DriverError> {
-    if stored != DType::Bf16 || memory.driver().facts().target.has_bf16() {
+    if rows_dtype(stored, memory.driver().facts().target) == stored {
         return Ok((memory.upload(bytes)?, stored));
     }
     let narrow: Vec<half::bf16> = bytemuck::pod_collect_to_vec(bytes);
@@ -133,12 +151,12 @@ fn upload_rows(
     Ok((memory.upload(&wide)?, DType::F32))
 }
 
-fn gathered(stages: &[Stage], id: WeightId) -> bool {
+pub(super) fn gathered(stages: &[Stage], id: WeightId) -> bool {
     let gathers = |stage: &Stage| matches!(stage.work, Work::Embed { table } if table == id);
     stages.iter().any(gathers)
 }
 
-fn multiplied(stages: &[Stage], id: WeightId) -> Option<Packing> {
+pub(super) fn multiplied(stages: &[Stage], id: WeightId) -> Option<Packing> {
     stages.iter().find_map(|stage| match stage.work {
         Work::Linear { weight, .. } if weight == id => Some(Packing::Plain),
         Work::LinearSiluMul { weight, .. } if weight == id => Some(Packing::GateUp),

@@ -60,6 +60,10 @@ pub struct Cli {
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 
+    /// Longest sequence, prompt and answer together: the KV cache is made for it [default: the prompt and --max-tokens]
+    #[arg(long, value_name = "N")]
+    pub max_model_len: Option<usize>,
+
     /// Prompt tokens of one step; the answer does not depend on it
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub prefill_chunk: usize,

@@ -29,6 +29,8 @@ pub struct Report {
     /// Time from one token to the next.
     pub itl_ms: Vec<f64>,
     pub total_ms: f64,
+    /// What the backend holds, on the device where that has memory of its own.
+    pub held_bytes: u64,
     /// Of a decode step, the mean over the answer.
     pub bytes_per_token: Option<u64>,
     /// The same threads reading the same weights, in this run.
@@ -46,7 +48,8 @@ impl Report {
     }
 
     fn achieved_gb_per_s(&self) -> Option<f64> {
-        Some(self.bytes_per_token? as f64 * self.decode_tokens_per_s()? / 1e9)
+        let rate = (self.decode_tokens_per_s()).filter(|_| self.device.has_times());
+        Some(self.bytes_per_token? as f64 * rate? / 1e9)
     }
 
     fn percent(&self) -> Option<f64> {
@@ -89,6 +92,7 @@ impl Report {
                 "read_gb_per_s": self.read_gb_per_s,
                 "percent": self.percent(),
             },
+            "held_bytes": self.held_bytes,
             "peak_rss_bytes": peak_rss_bytes(),
         })
     }
@@ -178,6 +182,11 @@ impl Report {
             ));
         }
         rows.push(("total".into(), format!("{:9.1} ms", self.total_ms)));
+        if let Some(facts) = &self.device.facts {
+            let [held, all] = [self.held_bytes, facts.memory_bytes].map(|bytes| bytes as f64 / 1e6);
+            let share = format!("{held:9.1} MB   of {all:.1} MB: weights, KV cache and buffers");
+            rows.push(("on the GPU".into(), share));
+        }
         if let Some(bytes) = peak_rss_bytes() {
             rows.push((
                 "peak memory".into(),

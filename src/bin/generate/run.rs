@@ -31,13 +31,13 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
     params.validate()?;
     check_logit_bias(&cli.sampling.logit_bias, config.vocab_size)?;
     let chosen = (cli.device).choose(&cli.model, &config, cli.dtype, threads)?;
-    let about = chosen.about.clone();
+    let about = chosen.choice.about.clone();
     let reading = Instant::now();
     let tokenizer = open_tokenizer(cli)?;
     let tokenizer_ms = ms(reading);
     let prompt = prompt::tokens(cli, &tokenizer, config.vocab_size)?;
     let wanted_logits = logits_range(cli, prompt.len())?;
-    let engine_config = limits(cli, &config, prompt.len(), threads, chosen.dtype)?;
+    let engine_config = limits(cli, &config, prompt.len(), threads, chosen.choice.dtype)?;
     let opened = chosen.open_backend(&cli.model, &config, engine_config, path)?;
     let mut engine = Engine::new(engine_config, config.vocab_size, opened.backend)?;
 
@@ -78,6 +78,7 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         prefill_ms: answer.prefill_ms,
         ttft_ms: answer.ttft_ms,
         total_ms: ms(started),
+        held_bytes: opened.held_bytes,
         bytes_per_token: (!answer.itl_ms.is_empty()).then_some(answer.bytes_per_token),
         // Nothing is measured on a GPU yet, and an emulator's own speed is nobody's limit.
         read_gb_per_s: (!answer.itl_ms.is_empty() && about.is_cpu())
@@ -85,6 +86,11 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         device: about,
         itl_ms: answer.itl_ms,
     };
+    print(cli, &report)
+}
+
+/// The report, and what of the answer has not been printed yet.
+fn print(cli: &Cli, report: &Report) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let written = if cli.json {
         writeln!(out, "{}", report.json())
@@ -245,6 +251,14 @@ fn limits(
             format!("at most {context}, the model's context"),
         ));
     }
+    let max_model_len = match cli.max_model_len {
+        None => prompt.saturating_add(cli.max_tokens).min(context),
+        Some(tokens) if (prompt.max(1)..=context).contains(&tokens) => tokens,
+        Some(tokens) => {
+            let expected = format!("{prompt}, the prompt, to {context}, the model's context");
+            return Err(Error::argument("--max-model-len", tokens, expected));
+        }
+    };
     let chunk = cli.prefill_chunk.min(prompt);
     Ok(EngineConfig {
         dtype,
@@ -257,7 +271,7 @@ fn limits(
         } else {
             1
         },
-        max_model_len: prompt.saturating_add(cli.max_tokens).min(context),
+        max_model_len,
     })
 }
 

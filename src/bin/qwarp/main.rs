@@ -2,6 +2,8 @@
 
 mod bench;
 mod convert;
+#[path = "../shared/device.rs"]
+mod device;
 mod doctor;
 #[path = "../shared/dtype.rs"]
 mod dtype;

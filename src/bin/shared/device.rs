@@ -1,17 +1,19 @@
 //! `--device` and what goes with it, the same in every command: from the choice to a device, its type, and what runs on it.
+#![allow(dead_code, reason = "each program uses its own part")]
 
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use qwarp::backend::Backend;
 use qwarp::backend::cpu::simd;
+use qwarp::config::engine::Utilization;
 use qwarp::config::{EngineConfig, ModelConfig};
-use qwarp::driver::cuda::{Cuda, probe};
+use qwarp::driver::cuda::{self, Cuda, probe};
 use qwarp::driver::{DeviceFacts, Driver, Target};
 use qwarp::emu::{EmuOptions, Emulator};
 use qwarp::engine::OpenOptions;
 use qwarp::engine::open::{
-    OpenedBackend, check_target, default_dtype, open_backend, open_backend_on,
+    OpenedBackend, check_build, check_target, default_dtype, open_backend, open_backend_on,
 };
 use qwarp::{DType, Error, Result};
 use serde_json::{Value, json};
@@ -32,7 +34,19 @@ pub struct DeviceArgs {
     /// Let the emulator look for neither races nor reads of unwritten memory, which is faster
     #[arg(long)]
     pub no_checks: bool,
+
+    /// Share of the GPU's memory that may be taken, with what CUDA takes itself [default: 0.9]
+    #[arg(long, value_name = "F", value_parser = parse_share, allow_negative_numbers = true)]
+    pub gpu_memory_utilization: Option<Utilization>,
 }
+
+fn parse_share(text: &str) -> std::result::Result<Utilization, String> {
+    let share = text.parse().map_err(|_| "expected a number".to_string())?;
+    Utilization::new(share).map_err(|_| "expected a number above 0 and at most 1".to_string())
+}
+
+/// The emulator's name on the command line and in reports.
+const EMULATOR: &str = "emulator";
 
 /// The value of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,11 +86,19 @@ impl EmulateArg {
 }
 
 /// A device that can run the model, and the type it does so in.
-pub struct Chosen {
+pub struct Choice {
     /// Type of matrix inputs and of the cache.
     pub dtype: DType,
     /// What it is, for reports.
     pub about: About,
+    /// Share of a GPU's memory that may be taken.
+    pub utilization: Utilization,
+}
+
+/// A choice with the device open.
+pub struct Chosen {
+    /// What was chosen.
+    pub choice: Choice,
     /// The GPU or its emulator; none is the CPU.
     driver: Option<Box<dyn Driver>>,
 }
@@ -90,12 +112,14 @@ pub struct About {
     pub facts: Option<DeviceFacts>,
     /// The newest CUDA version that the driver speaks: 12040 is 12.4.
     pub cuda_version: Option<i32>,
+    /// Whether the emulator looks for races and unwritten memory; nothing elsewhere.
+    pub checks: Option<bool>,
     /// What was decided for the user, and why.
     pub notes: Vec<String>,
 }
 
 impl DeviceArgs {
-    /// Settles device and type before any weight is read. `threads` run the emulator.
+    /// Settles device and type, and opens the device, before any weight is read. `threads` run the emulator.
     pub fn choose(
         &self,
         folder: &Path,
@@ -103,42 +127,95 @@ impl DeviceArgs {
         dtype: DtypeArg,
         threads: usize,
     ) -> Result<Chosen> {
-        self.check()?;
-        let model = Model {
-            folder,
-            config,
-            wanted: dtype.explicit(),
-            stored: match dtype.explicit() {
-                Some(dtype) => dtype,
-                None => default_dtype(folder, config)?,
-            },
+        let stored = match dtype.explicit() {
+            Some(dtype) => dtype,
+            None => default_dtype(folder, config)?,
+        };
+        let model = self.model(folder, config, dtype, stored)?;
+        let on = |driver: Box<dyn Driver>, kind, version| -> Result<Chosen> {
+            check_build()?;
+            Ok(Chosen {
+                choice: model.on_gpu(driver.facts(), kind, version)?,
+                driver: Some(driver),
+            })
+        };
+        let on_cuda = || -> Result<Chosen> {
+            let cuda = Cuda::open(0)?;
+            on(Box::new(cuda), "cuda", Some(probe()?.cuda_version))
+        };
+        let on_cpu = |notes| Chosen {
+            choice: model.on_cpu(notes),
+            driver: None,
+        };
+        match self.device {
+            DeviceArg::Cpu => Ok(on_cpu(Vec::new())),
+            DeviceArg::Cuda => on_cuda(),
+            DeviceArg::Emulator => on(Box::new(self.emulator(threads)), EMULATOR, None),
+            DeviceArg::Auto => Ok(on_cuda().unwrap_or_else(|error| on_cpu(vec![took_cpu(&error)]))),
+        }
+    }
+
+    /// The same from `config.json` alone, with nothing opened: `stored` is the type of the weights.
+    pub fn survey(
+        &self,
+        folder: &Path,
+        config: &ModelConfig,
+        dtype: DtypeArg,
+        stored: DType,
+    ) -> Result<Choice> {
+        let model = self.model(folder, config, dtype, stored)?;
+        let on_cuda = || -> Result<Choice> {
+            let version = probe()?.cuda_version;
+            model.on_gpu(&cuda::facts(0)?, "cuda", Some(version))
         };
         match self.device {
             DeviceArg::Cpu => Ok(model.on_cpu(Vec::new())),
-            DeviceArg::Cuda => model.on_cuda(),
-            DeviceArg::Emulator => model.on_gpu(Box::new(self.emulator(threads)), "emulator", None),
-            DeviceArg::Auto => Ok(model.on_cuda().unwrap_or_else(|error| {
-                model.on_cpu(vec![format!("--device auto took the CPU: {error}")])
-            })),
+            DeviceArg::Cuda => on_cuda(),
+            DeviceArg::Emulator => model.on_gpu(self.emulator(1).facts(), EMULATOR, None),
+            DeviceArg::Auto => {
+                Ok(on_cuda().unwrap_or_else(|error| model.on_cpu(vec![took_cpu(&error)])))
+            }
         }
+    }
+
+    fn model<'a>(
+        &self,
+        folder: &'a Path,
+        config: &'a ModelConfig,
+        dtype: DtypeArg,
+        stored: DType,
+    ) -> Result<Model<'a>> {
+        self.check()?;
+        Ok(Model {
+            folder,
+            config,
+            wanted: dtype.explicit(),
+            stored: dtype.explicit().unwrap_or(stored),
+            utilization: self.gpu_memory_utilization.unwrap_or_default(),
+            checks: Some(!self.no_checks),
+        })
     }
 
     /// Refuses what would have no effect.
     fn check(&self) -> Result<()> {
-        let given = [
-            ("--emulate", self.emulate.is_some()),
-            ("--no-checks", self.no_checks),
+        let emulator = self.device == DeviceArg::Emulator;
+        let gpu = self.device != DeviceArg::Cpu;
+        let useless = [
+            ("--emulate", self.emulate.is_some() && !emulator, "emulator"),
+            ("--no-checks", self.no_checks && !emulator, "emulator"),
+            (
+                "--gpu-memory-utilization",
+                self.gpu_memory_utilization.is_some() && !gpu,
+                "auto, cuda or emulator",
+            ),
         ];
-        let given = given.into_iter().find(|(_, given)| *given);
-        match given {
-            Some((flag, _)) if self.device != DeviceArg::Emulator => {
-                let device = self.device.to_possible_value();
-                let device = device.as_ref().map_or("", |value| value.get_name());
-                let found = format!("--device {device}");
-                Err(Error::argument(flag, found, "--device emulator with it"))
-            }
-            _ => Ok(()),
-        }
+        let Some((flag, _, with)) = useless.into_iter().find(|(_, useless, _)| *useless) else {
+            return Ok(());
+        };
+        let device = self.device.to_possible_value();
+        let device = device.as_ref().map_or("", |value| value.get_name());
+        let found = format!("it with --device {device}");
+        Err(Error::argument(flag, found, format!("--device {with}")))
     }
 
     fn emulator(&self, threads: usize) -> Emulator {
@@ -159,54 +236,55 @@ struct Model<'a> {
     wanted: Option<DType>,
     /// That type, else the model's own.
     stored: DType,
+    utilization: Utilization,
+    checks: Option<bool>,
+}
+
+fn took_cpu(error: &Error) -> String {
+    format!("--device auto took the CPU: {error}")
 }
 
 impl Model<'_> {
-    fn on_cpu(&self, notes: Vec<String>) -> Chosen {
-        Chosen {
+    fn on_cpu(&self, notes: Vec<String>) -> Choice {
+        Choice {
             dtype: self.stored,
             about: About {
                 kind: "cpu",
                 facts: None,
                 cuda_version: None,
+                checks: None,
                 notes,
             },
-            driver: None,
+            utilization: self.utilization,
         }
-    }
-
-    fn on_cuda(&self) -> Result<Chosen> {
-        let cuda = Cuda::open(0)?;
-        let version = probe()?.cuda_version;
-        self.on_gpu(Box::new(cuda), "cuda", Some(version))
     }
 
     fn on_gpu(
         &self,
-        driver: Box<dyn Driver>,
+        facts: &DeviceFacts,
         kind: &'static str,
         cuda_version: Option<i32>,
-    ) -> Result<Chosen> {
-        let facts = driver.facts().clone();
+    ) -> Result<Choice> {
         let mut notes = Vec::new();
         let mut dtype = self.stored;
         if self.wanted.is_none() && dtype == DType::Bf16 && !facts.target.has_bf16() {
             dtype = DType::F16;
+            let target = facts.target;
             notes.push(format!(
-                "f16 in place of the model's bf16, which {} has not",
-                facts.target
+                "f16 in place of the model's bf16, which {target} has not"
             ));
         }
         check_target(self.folder, self.config, dtype, facts.target)?;
-        Ok(Chosen {
+        Ok(Choice {
             dtype,
             about: About {
                 kind,
-                facts: Some(facts),
+                facts: Some(facts.clone()),
                 cuda_version,
+                checks: self.checks.filter(|_| kind == EMULATOR),
                 notes,
             },
-            driver: Some(driver),
+            utilization: self.utilization,
         })
     }
 }
@@ -222,12 +300,20 @@ impl Chosen {
     ) -> Result<OpenedBackend<Box<dyn Backend>>> {
         Ok(match self.driver {
             None => open_backend(folder, config, OpenOptions { engine, path })?.boxed(),
-            Some(driver) => open_backend_on(driver, folder, config, engine)?.boxed(),
+            Some(driver) => {
+                let utilization = self.choice.utilization;
+                open_backend_on(driver, utilization, folder, config, engine)?.boxed()
+            }
         })
     }
 }
 
 impl About {
+    /// Whether times are those of the device; the emulator's are its own.
+    pub fn has_times(&self) -> bool {
+        self.kind != EMULATOR
+    }
+
     /// Whether this is the CPU.
     pub fn is_cpu(&self) -> bool {
         self.facts.is_none()
@@ -245,6 +331,7 @@ impl About {
             "target": facts.target.to_string(),
             "memory_bytes": facts.memory_bytes,
             "cuda_version": self.cuda_version,
+            "checks": self.checks,
         })
     }
 
@@ -253,11 +340,12 @@ impl About {
         let Some(facts) = &self.facts else {
             return self.kind.to_string();
         };
-        let driver = self.cuda_version.map(|version| {
-            let (major, minor) = (version / 1000, version % 1000 / 10);
-            format!(", driver of CUDA {major}.{minor}")
-        });
-        let driver = driver.unwrap_or_default();
-        format!("{}: {}, {}{driver}", self.kind, facts.name, facts.target)
+        let version = self.cuda_version.unwrap_or_default();
+        let more = match self.checks {
+            None => format!("driver of CUDA {}.{}", version / 1000, version % 1000 / 10),
+            Some(true) => "every access checked".to_string(),
+            Some(false) => "races and unwritten memory not looked for".to_string(),
+        };
+        format!("{}: {}, {}, {more}", self.kind, facts.name, facts.target)
     }
 }

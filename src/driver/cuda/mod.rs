@@ -22,6 +22,50 @@ use pinned::{Mailbox, Ring};
 use sequence::{Sequence, params};
 use state::{Handles, load};
 
+/// About what a context takes, with our modules and graphs; it differs by card and driver.
+const CONTEXT_BYTES: u64 = 512 << 20;
+/// The pages in which CUDA hands out memory; smaller allocations share one.
+const GRANULE_BYTES: u64 = 2 << 20;
+
+/// What GPU `ordinal` is, without taking any of it. Refuses, with the way out, where there is no driver, one that is too old,
+/// no such GPU, or one older than our oldest target.
+pub fn facts(ordinal: u32) -> Result<DeviceFacts> {
+    use sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN as MAX_SHARED,
+        CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as MULTIPROCESSORS,
+    };
+    let gpu = probe()?.take(ordinal)?;
+    let (major, minor) = gpu.compute_capability;
+    let target = gpu.target.ok_or_else(|| DriverError::Unavailable {
+        reason: format!(
+            "{} has compute capability {major}.{minor}, 7.5 or newer is needed; ask for another GPU or run on the \
+             CPU",
+            gpu.name
+        ),
+    })?;
+    let device = probe::device(ordinal)?;
+    Ok(DeviceFacts {
+        name: gpu.name,
+        compute_capability: gpu.compute_capability,
+        target,
+        memory_bytes: gpu.memory_bytes,
+        multiprocessors: probe::attribute(device, MULTIPROCESSORS)?,
+        max_shared_bytes: probe::attribute(device, MAX_SHARED)?,
+        context_bytes: CONTEXT_BYTES,
+        granule_bytes: GRANULE_BYTES,
+    })
+}
+
+/// Bytes that are free on the GPU whose context is current.
+fn free_bytes() -> Result<u64> {
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: both pointers are valid for one usize.
+    check("cuMemGetInfo_v2", unsafe {
+        sys::cuMemGetInfo_v2(&mut free, &mut total)
+    })?;
+    Ok(free as u64)
+}
+
 /// One GPU, its primary context and one stream. Several may be used in turn on one thread: each call makes its own context
 /// current.
 #[derive(Debug)]
@@ -34,31 +78,10 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// Opens GPU `ordinal`. Refuses, with the way out, where there is no driver, one that is too old, no such GPU, or
-    /// one older than our oldest target. Whether this build has kernels is not asked here: loading them does.
+    /// Opens GPU `ordinal`; refuses what [`facts`] refuses. Whether this build has kernels is not asked here: loading them does.
     pub fn open(ordinal: u32) -> Result<Cuda> {
-        use sys::CUdevice_attribute::{
-            CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN as MAX_SHARED,
-            CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as MULTIPROCESSORS,
-        };
-        let gpu = probe()?.take(ordinal)?;
-        let (major, minor) = gpu.compute_capability;
-        let target = gpu.target.ok_or_else(|| DriverError::Unavailable {
-            reason: format!(
-                "{} has compute capability {major}.{minor}, 7.5 or newer is needed; ask for another GPU or run on the \
-                 CPU",
-                gpu.name
-            ),
-        })?;
+        let facts = facts(ordinal)?;
         let device = probe::device(ordinal)?;
-        let facts = DeviceFacts {
-            name: gpu.name,
-            compute_capability: gpu.compute_capability,
-            target,
-            memory_bytes: gpu.memory_bytes,
-            multiprocessors: probe::attribute(device, MULTIPROCESSORS)?,
-            max_shared_bytes: probe::attribute(device, MAX_SHARED)?,
-        };
         let mut context = std::ptr::null_mut();
         // SAFETY: the pointer is valid for one handle; released in `drop`.
         check("cuDevicePrimaryCtxRetain", unsafe {
@@ -88,19 +111,16 @@ impl Cuda {
             sys::cuCtxSetCurrent(self.context)
         })
     }
-
-    fn free_bytes(&self) -> u64 {
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: both pointers are valid for one usize.
-        let result = unsafe { sys::cuMemGetInfo_v2(&mut free, &mut total) };
-        // Only for the text of another error: where even this fails, that one is the news.
-        check("cuMemGetInfo_v2", result).map_or(0, |()| free as u64)
-    }
 }
 
 impl Driver for Cuda {
     fn facts(&self) -> &DeviceFacts {
         &self.facts
+    }
+
+    fn free_bytes(&self) -> Result<u64> {
+        self.here()?;
+        free_bytes()
     }
 
     fn alloc(&self, bytes: usize) -> Result<DevicePtr> {
@@ -111,7 +131,8 @@ impl Driver for Cuda {
         if result == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
             return Err(DriverError::OutOfMemory {
                 asked: bytes as u64,
-                free: self.free_bytes(),
+                // Only for the text of this error: where even this fails, this one is the news.
+                free: free_bytes().unwrap_or(0),
             });
         }
         check("cuMemAlloc_v2", result)?;

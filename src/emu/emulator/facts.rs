@@ -20,5 +20,7 @@ pub fn of(target: Target) -> DeviceFacts {
             .map(|card| card.cta_shared_bytes)
             .min()
             .unwrap_or(0),
+        context_bytes: 0,
+        granule_bytes: 1,
     }
 }

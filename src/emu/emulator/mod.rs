@@ -135,6 +135,10 @@ impl Driver for Emulator {
         &self.facts
     }
 
+    fn free_bytes(&self) -> Result<u64> {
+        Ok(self.state.borrow().memory.free_bytes())
+    }
+
     fn alloc(&self, bytes: usize) -> Result<DevicePtr> {
         self.state.borrow_mut().alloc(bytes)
     }

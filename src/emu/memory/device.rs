@@ -60,6 +60,11 @@ impl Device {
         }
     }
 
+    /// Bytes that nobody holds.
+    pub fn free_bytes(&self) -> u64 {
+        self.free
+    }
+
     /// A new allocation, or the bytes that are free where it does not fit.
     pub fn alloc(&mut self, bytes: u64) -> Result<u64, u64> {
         if bytes > self.free {

@@ -2,25 +2,32 @@
 
 use std::path::Path;
 
-use qwarp::backend::cpu::footprint::Footprint;
+use qwarp::backend::cpu::footprint::{self as cpu, cached_layers};
+use qwarp::backend::cpu::kv_cache::KvCache;
 use qwarp::checkpoint::placement::{WeightBytes, read_bytes};
+use qwarp::config::engine::Utilization;
 use qwarp::config::{EngineConfig, ModelConfig};
+use qwarp::driver::DeviceFacts;
 use qwarp::engine::fit::{Fit, FitRequest};
+use qwarp::engine::room::Room;
 use qwarp::graph::cost::{Cost, StepShape};
-use qwarp::graph::{Node, Plan, TensorId, WeightId};
+use qwarp::graph::{Graph, Node, Plan, TensorId, WeightId, WeightSpec};
 use qwarp::shape::MaxRows;
 use qwarp::{DType, Error, Result, model};
 
 use super::{Length, Options};
+use crate::device::About;
 
 /// Everything `qwarp plan` shows.
 pub struct Blueprint {
     pub config: ModelConfig,
+    pub device: About,
     /// The type the weights are stored in.
     pub stored: DType,
     pub engine: EngineConfig,
     pub plan: Plan,
-    pub footprint: Footprint,
+    pub held: Held,
+    /// Bytes that there are.
     pub memory: Option<u64>,
     pub fit: Fit,
     /// Keys that the decode step sees.
@@ -29,11 +36,26 @@ pub struct Blueprint {
     pub chunk: usize,
 }
 
+/// The bytes that a backend holds.
+pub struct Held {
+    /// By purpose.
+    pub parts: Vec<(&'static str, u64)>,
+    /// Their sum.
+    pub total: u64,
+    /// What a GPU takes beside them.
+    pub estimates: Vec<(&'static str, u64)>,
+}
+
 /// What `config.json` cannot tell, and what is taken for it.
-pub const ASSUMED: [&str; 3] = [
-    "all tensors are stored in the type config.json declares, and the files hold no tensor beyond those the model reads",
+const ASSUMED: &str = "all tensors are stored in the type config.json declares, and the files hold no tensor beyond those the \
+     model reads";
+const ASSUMED_ON_CPU: [&str; 2] = [
     "no tensor stands at an odd address and no bf16 matrix has denormals or out-of-range values; such a matrix is copied",
     "headers of the weight files, program, thread stacks, tokenizer and lists of names and blocks are not counted",
+];
+const ASSUMED_ON_GPU: [&str; 2] = [
+    "what CUDA takes for its context, our kernels and graphs, and to fill whole pages, is an estimate",
+    "no other program holds memory of the GPU; memory of the host is not counted",
 ];
 
 impl Blueprint {
@@ -44,36 +66,31 @@ impl Blueprint {
             let expected = "bf16, f16 or f32: config.json declares no torch_dtype";
             Error::argument("--dtype", "auto", expected)
         })?;
-        let mut engine = limits(&config, options, stored)?;
+        let choice = (options.device).survey(folder, &config, options.dtype, stored)?;
+        let mut engine = limits(&config, options, choice.dtype)?;
         engine.validate()?;
         let max_rows = MaxRows {
             tokens: engine.max_batched_tokens,
             logits: engine.max_logit_rows,
         };
-        let plan = Plan::new(model::build(&config, engine.dtype)?, max_rows)?;
-        let weights = WeightBytes::planned(&plan.graph.weights, stored, engine.dtype)?;
-        let request = FitRequest {
-            memory: options.memory.unwrap_or(u64::MAX),
-            threads: engine.threads,
-            max_num_seqs: engine.max_num_seqs,
+        let graph = model::build(&config, engine.dtype)?;
+        let shape = Shape {
+            graph,
+            max_rows,
+            stored,
             context: config.max_position_embeddings,
+            memory: options.memory,
+            longest: matches!(options.max_model_len, Length::Auto),
         };
-        let fit = Fit::new(&plan, weights, request)?;
-        match options.max_model_len {
-            Length::Auto => engine.max_model_len = fit.max_model_len,
-            Length::Tokens(tokens) if tokens > fit.max_model_len => {
-                return Err(Error::argument(
-                    "--max-model-len",
-                    tokens,
-                    format!(
-                        "at most {}, the most that --memory has room for",
-                        fit.max_model_len
-                    ),
-                ));
-            }
-            Length::Tokens(_) => {}
-        }
-        let footprint = Footprint::planned(&plan, weights, engine.threads, engine.num_blocks())?;
+        let Settled {
+            plan,
+            fit,
+            memory,
+            held,
+        } = match choice.about.facts.clone() {
+            None => shape.on_cpu(&mut engine)?,
+            Some(facts) => shape.on_gpu(&mut engine, facts, choice.utilization)?,
+        };
         let context = options.context.unwrap_or(engine.max_model_len);
         if context == 0 || context > engine.max_model_len {
             let expected = format!("1 to {}, the longest sequence", engine.max_model_len);
@@ -82,14 +99,24 @@ impl Blueprint {
         Ok(Blueprint {
             chunk: engine.max_batched_tokens.min(engine.max_model_len),
             config,
+            device: choice.about,
             stored,
             engine,
             plan,
-            footprint,
-            memory: options.memory,
+            held,
+            memory,
             fit,
             context,
         })
+    }
+
+    /// What is taken for granted.
+    pub fn assumed(&self) -> [&'static str; 3] {
+        let [first, second] = match self.device.is_cpu() {
+            true => ASSUMED_ON_CPU,
+            false => ASSUMED_ON_GPU,
+        };
+        [ASSUMED, first, second]
     }
 
     /// The decode step of the cost tables: every sequence at `context`.
@@ -137,7 +164,115 @@ impl Blueprint {
     }
 }
 
-fn limits(config: &ModelConfig, options: &Options, stored: DType) -> Result<EngineConfig> {
+/// What is to be placed.
+struct Shape {
+    graph: Graph,
+    max_rows: MaxRows,
+    stored: DType,
+    /// The model's own longest.
+    context: usize,
+    /// Bytes there are, if they are named.
+    memory: Option<u64>,
+    /// Whether the longest context that fits is wanted.
+    longest: bool,
+}
+
+/// What was placed.
+struct Settled {
+    plan: Plan,
+    fit: Fit,
+    memory: Option<u64>,
+    held: Held,
+}
+
+impl Shape {
+    fn on_cpu(self, engine: &mut EngineConfig) -> Result<Settled> {
+        let plan = Plan::new(self.graph, self.max_rows)?;
+        let weights = WeightBytes::planned(&plan.graph.weights, self.stored, engine.dtype)?;
+        let (layers, heads) = cached_layers(&plan);
+        let element = plan.graph.matrix.bytes();
+        let request = FitRequest {
+            memory: self.memory.unwrap_or(u64::MAX),
+            block_bytes: KvCache::bytes(layers, heads, 1, element)? as u64,
+            max_num_seqs: engine.max_num_seqs,
+            context: self.context,
+        };
+        let threads = engine.threads;
+        let footprint = |blocks| cpu::Footprint::planned(&plan, weights, threads, blocks);
+        let fit = Fit::new(&|blocks| footprint(blocks)?.total(), request)?;
+        if fit.max_model_len == 0 {
+            return Err(no_room(&plan, fit, request));
+        }
+        if self.longest {
+            engine.max_model_len = fit.max_model_len;
+        }
+        if engine.max_model_len > fit.max_model_len {
+            let most = fit.max_model_len;
+            let expected = format!("at most {most}, the most that --memory has room for");
+            return Err(Error::argument(
+                "--max-model-len",
+                engine.max_model_len,
+                expected,
+            ));
+        }
+        let held = footprint(engine.num_blocks())?;
+        Ok(Settled {
+            held: Held {
+                parts: held.parts().into(),
+                total: held.total()?,
+                estimates: Vec::new(),
+            },
+            plan,
+            fit,
+            memory: self.memory,
+        })
+    }
+
+    fn on_gpu(
+        self,
+        engine: &mut EngineConfig,
+        mut facts: DeviceFacts,
+        utilization: Utilization,
+    ) -> Result<Settled> {
+        facts.memory_bytes = self.memory.unwrap_or(facts.memory_bytes);
+        let room = Room {
+            facts,
+            utilization,
+            free: None,
+        };
+        let plan = Plan::fused(self.graph, self.max_rows)?;
+        let stored = |_: &WeightSpec| Ok(self.stored);
+        let fit = room.fit(&plan, *engine, self.context, &stored)?;
+        if self.longest {
+            engine.max_model_len = fit.max_model_len.max(1);
+        }
+        let held = room.check(&plan, *engine, self.context, &stored)?;
+        Ok(Settled {
+            held: Held {
+                parts: held.parts().into(),
+                total: held.total()?,
+                estimates: room.estimates(&held).into(),
+            },
+            plan,
+            fit,
+            memory: Some(room.bytes()),
+        })
+    }
+}
+
+fn no_room(plan: &Plan, fit: Fit, request: FitRequest) -> Error {
+    let least = fit.block_bytes.saturating_mul(request.max_num_seqs as u64);
+    Error::Limit {
+        what: format!(
+            "bytes for the weights, {} tokens a step and one KV block a sequence",
+            plan.max_rows.tokens
+        ),
+        found: fit.fixed_bytes.saturating_add(least),
+        limit: request.memory,
+    }
+}
+
+fn limits(config: &ModelConfig, options: &Options, dtype: DType) -> Result<EngineConfig> {
     let context = config.max_position_embeddings;
     let max_model_len = match options.max_model_len {
         // Settled by the caller, once the fit is known.
@@ -152,7 +287,7 @@ fn limits(config: &ModelConfig, options: &Options, stored: DType) -> Result<Engi
         Length::Tokens(tokens) => tokens,
     };
     Ok(EngineConfig {
-        dtype: options.dtype.explicit().unwrap_or(stored),
+        dtype,
         threads: options
             .threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),

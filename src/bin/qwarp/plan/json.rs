@@ -5,7 +5,7 @@ use qwarp::graph::cost::Cost;
 use qwarp::graph::{Op, TensorId, WeightId};
 use serde_json::{Map, Value, json};
 
-use super::blueprint::{ASSUMED, Blueprint};
+use super::blueprint::Blueprint;
 
 /// The key that marks a plan, and its version.
 pub const MARK: (&str, u64) = ("qwarp_plan", 1);
@@ -45,7 +45,11 @@ pub fn json(blueprint: &Blueprint) -> Result<Value> {
             "max_logit_rows": engine.max_logit_rows,
             "max_model_len": engine.max_model_len,
         },
-        "memory_bytes": memory(blueprint)?,
+        "device": blueprint.device.kind,
+        "gpu": blueprint.device.gpu_json(),
+        "notes": blueprint.device.notes,
+        "memory_bytes": memory(blueprint),
+        "estimated_bytes": named(&blueprint.held.estimates),
         "kv": {
             "block_tokens": qwarp::config::engine::BLOCK_SIZE,
             "block_bytes": fit.block_bytes,
@@ -69,22 +73,26 @@ pub fn json(blueprint: &Blueprint) -> Result<Value> {
         },
         "steps": steps?,
         "buffers": buffers,
-        "assumed": ASSUMED,
+        "assumed": blueprint.assumed(),
     }))
 }
 
 /// Bytes by purpose; `logits_in_arena` is a part of `arena`.
-fn memory(blueprint: &Blueprint) -> Result<Map<String, Value>> {
-    let mut memory = Map::new();
-    for (name, bytes) in blueprint.footprint.parts() {
-        memory.insert(name.to_string(), bytes.into());
-    }
-    memory.insert("total".to_string(), blueprint.footprint.total()?.into());
+fn memory(blueprint: &Blueprint) -> Map<String, Value> {
+    let mut memory = named(&blueprint.held.parts);
+    memory.insert("total".to_string(), blueprint.held.total.into());
     memory.insert(
         "logits_in_arena".to_string(),
         blueprint.logits_bytes().into(),
     );
-    Ok(memory)
+    memory
+}
+
+fn named(parts: &[(&str, u64)]) -> Map<String, Value> {
+    let parts = parts.iter();
+    parts
+        .map(|(name, bytes)| (name.to_string(), (*bytes).into()))
+        .collect()
 }
 
 fn step(blueprint: &Blueprint, index: usize) -> Result<Value> {

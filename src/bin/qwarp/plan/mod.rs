@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use qwarp::{Error, Result};
 
+use crate::device::DeviceArgs;
 use crate::dtype::DtypeArg;
 use crate::output::print;
 use crate::units::parse_bytes;
@@ -53,7 +54,9 @@ struct DiffArgs {
 /// What the engine would be started with.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Type of matrix inputs and KV cache; auto is the type config.json declares
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Type of matrix inputs and KV cache; auto is the type config.json declares (f16 on a GPU without bf16)
     #[arg(long, value_enum, default_value_t = DtypeArg::Auto)]
     dtype: DtypeArg,
     /// Worker threads [default: all cores of this machine]
@@ -65,10 +68,10 @@ pub struct Options {
     /// Tokens of one step: the prefill chunk
     #[arg(long, value_name = "N", default_value_t = 512)]
     max_batched_tokens: usize,
-    /// Longest sequence in tokens; auto is the largest that fits --memory, or the model's context
+    /// Longest sequence in tokens; auto is the largest that fits --memory or the GPU, or the model's context
     #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = parse_length)]
     max_model_len: Length,
-    /// Memory for weights, KV cache and everything else, such as 8GiB
+    /// Memory for weights, KV cache and everything else, such as 8GiB; of a GPU, all of its memory
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     memory: Option<u64>,
     /// Keys that the decode step of the cost tables sees [default: the longest sequence]

@@ -5,18 +5,18 @@ use std::fmt::Write;
 use qwarp::Result;
 use qwarp::graph::cost::Cost;
 
-use super::blueprint::{ASSUMED, Blueprint};
+use super::blueprint::Blueprint;
 use crate::units::{binary, decimal, grouped};
 
 /// All tables.
 pub fn table(blueprint: &Blueprint) -> Result<String> {
     let mut text = String::new();
     steps(blueprint, &mut text)?;
-    memory(blueprint, &mut text)?;
+    memory(blueprint, &mut text);
     cache(blueprint, &mut text);
     costs(blueprint, &mut text)?;
     text.push_str("\nassumed, as config.json cannot tell:\n");
-    for line in ASSUMED {
+    for line in blueprint.assumed() {
         let _ = writeln!(text, "  - {line}");
     }
     Ok(text)
@@ -64,11 +64,12 @@ fn steps(blueprint: &Blueprint, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-fn memory(blueprint: &Blueprint, text: &mut String) -> Result<()> {
+fn memory(blueprint: &Blueprint, text: &mut String) {
     let engine = &blueprint.engine;
     let _ = writeln!(
         text,
-        "\nmemory: {}, stored as {}, {} threads, T = {}, R = {}",
+        "\nmemory on {}: {}, stored as {}, {} threads, T = {}, R = {}",
+        blueprint.device.text(),
         engine.dtype,
         blueprint.stored,
         engine.threads,
@@ -84,18 +85,32 @@ fn memory(blueprint: &Blueprint, text: &mut String) -> Result<()> {
             grouped(blueprint.logits_bytes() as u64)
         ),
         "kv_cache" => format!("{} blocks", grouped(engine.num_blocks() as u64)),
+        "weights_packed" => "matrices in the order of the tensor cores".to_string(),
+        "weights_rows" => "embedding, row by row".to_string(),
+        "attention_partials" => "of a context's chunks, before they are merged".to_string(),
+        "step_inputs" => "tokens, places and angles".to_string(),
         _ => String::new(),
     };
-    for (name, bytes) in blueprint.footprint.parts() {
-        row(text, name, bytes, &note(name));
+    for (name, bytes) in &blueprint.held.parts {
+        row(text, name, *bytes, &note(name));
     }
-    row(text, "total", blueprint.footprint.total()?, "");
-    Ok(())
+    row(text, "total", blueprint.held.total, "");
+    for (name, bytes) in blueprint
+        .held
+        .estimates
+        .iter()
+        .filter(|(_, bytes)| *bytes > 0)
+    {
+        row(text, name, *bytes, "not in the total");
+    }
+    for note in &blueprint.device.notes {
+        let _ = writeln!(text, "  note: {note}");
+    }
 }
 
 fn row(text: &mut String, name: &str, bytes: u64, note: &str) {
     let line = format!(
-        "  {name:<18} {:>18} B {:>12}  {note}",
+        "  {name:<22} {:>18} B {:>12}  {note}",
         grouped(bytes),
         binary(bytes)
     );
