@@ -207,7 +207,16 @@ fn a_diff_names_what_changed() {
     );
     // A folder is planned with the same flags.
     let path = folder.to_str().unwrap();
-    let (code, text, _) = qwarp(&["plan", "diff", &a, path, "--threads", "1"]);
+    let (code, text, _) = qwarp(&[
+        "plan",
+        "diff",
+        &a,
+        path,
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]);
     assert_eq!((code, text.as_str()), (0, "no difference\n"));
 
     let config = folder.join("config.json");

@@ -126,8 +126,8 @@ fn a_plan_is_what_the_device_gives() {
                 for bytes in plan["estimated_bytes"].as_object().unwrap().values() {
                     assert_eq!(bytes, 0, "{what}: an emulator takes nothing for itself");
                 }
-                assert_eq!(plan["device"], "emulator");
-                assert_eq!(plan["gpu"]["target"], target.to_string());
+                assert_eq!(plan["device"]["kind"], "emulator");
+                assert_eq!(plan["device"]["gpu"]["target"], target.to_string());
                 assert_eq!(plan["kv"]["blocks"], engine.num_blocks());
                 let config = ModelConfig::read(&folder).unwrap();
                 let wide = (config.vocab_size * config.hidden_size * 4) as u64;

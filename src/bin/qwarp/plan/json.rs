@@ -45,9 +45,10 @@ pub fn json(blueprint: &Blueprint) -> Result<Value> {
             "max_logit_rows": engine.max_logit_rows,
             "max_model_len": engine.max_model_len,
         },
-        "device": blueprint.device.kind,
-        "gpu": blueprint.device.gpu_json(),
-        "notes": blueprint.device.notes,
+        "device": {
+            "kind": blueprint.device.kind,
+            "gpu": blueprint.device.gpu_json(),
+        },
         "memory_bytes": memory(blueprint),
         "estimated_bytes": named(&blueprint.held.estimates),
         "kv": {
