@@ -5,9 +5,9 @@
     reason = "a test fails by panicking"
 )]
 
-use qwarp::driver::{Args, Driver, Geometry, Image, In, Launch, Out, Target};
+use qwarp::driver::{Args, Driver, Geometry, Image, In, InOut, Launch, Target};
 use qwarp::emu::counters::{Class, Counters, Direction, Space, Traffic};
-use qwarp::emu::{EmuOptions, Emulator};
+use qwarp::emu::{Counted, EmuOptions, Emulator};
 
 /// Threads of a CTA, and CTAs: four warps in all.
 const THREADS: usize = 64;
@@ -37,51 +37,66 @@ fn kernel(declared: &str, body: &str) -> String {
     )
 }
 
-/// Runs a kernel with checks on, whatever the host threads, and gives what was counted.
+/// Runs a kernel on `ctas` CTAs; what was counted, and the words of its output.
+fn run(device: &Emulator, ptx: &str, words: usize, ctas: usize) -> (Counted, Vec<u32>) {
+    let image = Image {
+        name: "test",
+        target: Target::Sm75,
+        ptx,
+        cubin: None,
+    };
+    let module = device.load_module(&image).unwrap();
+    let function = device.function(module, "test").unwrap().unwrap();
+    let values: Vec<u32> = (0..words as u32).map(|i| 3 * i + 1).collect();
+    let (a, r) = (
+        device.alloc(4 * words).unwrap(),
+        device.alloc(4 * words).unwrap(),
+    );
+    device.copy_in(a, bytemuck::cast_slice(&values)).unwrap();
+    device.fill(r, 0, 4 * words).unwrap();
+    let mut args = Args::default();
+    args.input(In::<u32>::new(a, words));
+    args.in_out(InOut::<u32>::new(r, words));
+    let geometry = Geometry {
+        grid: [ctas as u32, 1, 1],
+        block: [THREADS as u32, 1, 1],
+        shared_bytes: 0,
+    };
+    let launch = Launch {
+        function,
+        geometry,
+        args,
+    };
+    device.launch(&launch).unwrap();
+    let mut launches = device.counters();
+    assert_eq!(launches.len(), 1);
+    let launch = launches.remove(0);
+    assert_eq!(
+        (launch.kernel.as_str(), launch.geometry),
+        ("test", geometry)
+    );
+    let mut out = vec![0; words];
+    device
+        .copy_out(r, bytemuck::cast_slice_mut(&mut out))
+        .unwrap();
+    (launch, out)
+}
+
+fn emulator(host_threads: usize, checks: bool) -> Emulator {
+    Emulator::new(EmuOptions {
+        target: Target::Sm75,
+        host_threads,
+        checks,
+        counters: true,
+    })
+}
+
+/// What is counted, whatever the host threads, with checks and without.
 fn counted(ptx: &str, words: usize) -> Counters {
     let mut all: Vec<Counters> = Vec::new();
     for (host_threads, checks) in [(1, true), (2, true), (1, false)] {
-        let device = Emulator::new(EmuOptions {
-            target: Target::Sm75,
-            host_threads,
-            checks,
-            counters: true,
-        });
-        let image = Image {
-            name: "test",
-            target: Target::Sm75,
-            ptx,
-            cubin: None,
-        };
-        let module = device.load_module(&image).unwrap();
-        let function = device.function(module, "test").unwrap().unwrap();
-        let values: Vec<u32> = (0..words as u32).map(|i| 3 * i + 1).collect();
-        let (a, r) = (
-            device.alloc(4 * words).unwrap(),
-            device.alloc(4 * words).unwrap(),
-        );
-        device.copy_in(a, bytemuck::cast_slice(&values)).unwrap();
-        let mut args = Args::default();
-        args.input(In::<u32>::new(a, words));
-        args.output(Out::<u32>::new(r, words));
-        let geometry = Geometry {
-            grid: [CTAS as u32, 1, 1],
-            block: [THREADS as u32, 1, 1],
-            shared_bytes: 0,
-        };
-        let launch = Launch {
-            function,
-            geometry,
-            args,
-        };
-        device.launch(&launch).unwrap();
-        let mut launches = device.counters();
-        assert_eq!(launches.len(), 1);
-        let launch = launches.remove(0);
-        assert_eq!(
-            (launch.kernel.as_str(), launch.geometry),
-            ("test", geometry)
-        );
+        let (launch, _) = run(&emulator(host_threads, checks), ptx, words, CTAS);
+        assert_eq!(launch.ctas, CTAS as u64);
         all.push(launch.counters);
     }
     assert!(all.iter().all(|counters| *counters == all[0]));
@@ -119,6 +134,7 @@ fn side_by_side() {
     }
     assert_eq!(expected.units_per_request(), 4.0);
     assert_eq!(counters.moved_bytes(), 2 * 4 * 128);
+    assert_eq!(counters.touched_bytes(), 2 * 4 * 128);
     assert_eq!(counters.bank_conflicts(), 0);
     // Two moves and three mads; two loads of parameters, a load and a store; the end.
     assert_eq!(warps(&counters, Class::Integer), 4 * 5);
@@ -160,11 +176,59 @@ fn with_a_stride() {
     assert_eq!(counters.traffic(Space::Global, Direction::Write), write);
     assert_eq!(read.units_per_request(), 16.0);
     assert_eq!(counters.moved_bytes(), 4 * (16 + 16) * 32);
+    assert_eq!(counters.touched_bytes(), 4 * (16 + 16) * 32);
     // Two loads of parameters and the store by all lanes, the load by half of them.
     assert_eq!(
         counters.instructions(Class::Memory).lanes,
         4 * (3 * 32 + 16)
     );
+}
+
+/// Of nine CTAs two run, each in the middle of those that it stands for; their counts are theirs alone.
+#[test]
+fn a_sample_of_the_ctas() {
+    let body = "
+    mad.wide.u32 %q, %i, 4, %q;
+    add.u32 %v, %c, 1;
+    st.global.u32 [%q], %v;";
+    let ptx = kernel("", body);
+    let (all, whole) = run(&emulator(2, false), &ptx, 9 * THREADS, 9);
+    let (some, part) = run(&emulator(2, false).sampling(2), &ptx, 9 * THREADS, 9);
+    assert_eq!((all.ctas, some.ctas), (9, 2));
+    for (thread, (whole, part)) in whole.iter().zip(&part).enumerate() {
+        let cta = thread / THREADS;
+        let ran = [2, 6].contains(&cta);
+        assert_eq!(
+            (*whole, *part),
+            (cta as u32 + 1, if ran { *whole } else { 0 })
+        );
+    }
+    let write = |launch: &Counted| launch.counters.traffic(Space::Global, Direction::Write);
+    assert_eq!(write(&all).requests, 9 * 2);
+    assert_eq!(write(&some).requests, 2 * 2);
+    let (more, _) = run(&emulator(2, false).sampling(10), &ptx, 9 * THREADS, 9);
+    assert_eq!(more, all);
+}
+
+/// Every warp reads the same two words and a line of its own twice, and writes a word that lies in the others' sector.
+#[test]
+fn what_is_touched_again_counts_once() {
+    let body = "
+    ld.global.u32 %v, [%p+4];
+    ld.global.u32 %w, [%p+32];
+    mad.wide.u32 %p, %i, 4, %p;
+    ld.global.u32 %v, [%p+512];
+    ld.global.u32 %v, [%p+512];
+    shr.u32 %s, %i, 5;
+    mad.wide.u32 %q, %s, 4, %q;
+    st.global.u32 [%q], %v;";
+    let counters = counted(&kernel("", body), 2 * THREADS * CTAS);
+    let read = counters.traffic(Space::Global, Direction::Read);
+    assert_eq!((read.requests, read.units), (4 * 4, 4 * (1 + 1 + 4 + 4)));
+    let write = counters.traffic(Space::Global, Direction::Write);
+    assert_eq!((write.requests, write.units), (4, 4));
+    assert_eq!(counters.moved_bytes(), (40 + 4) * 32);
+    assert_eq!(counters.touched_bytes(), (2 + 4 * 4 + 1) * 32);
 }
 
 /// Each thread stores to shared memory two words apart and reads eight words apart; a barrier between.

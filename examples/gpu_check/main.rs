@@ -13,6 +13,8 @@ mod defects;
 mod gpu_bench;
 #[path = "../../tests/support/gpu_cases/mod.rs"]
 mod gpu_cases;
+#[path = "../../tests/support/kernel_table/mod.rs"]
+mod kernel_table;
 #[path = "../../tests/support/ptx_case.rs"]
 mod ptx_case;
 
@@ -121,8 +123,9 @@ fn run(cli: &Cli) -> Result<bool> {
     if wants(PartName::Bench) {
         bench::run(&devices, cli.quick, &mut report)?;
     }
-    if wants(PartName::Profile) {
-        report.add(profile::run(cli.quick))?;
+    // The same on every machine, so a quick run need not make it again.
+    if wants(PartName::Profile) && !cli.quick {
+        report.add(profile::run())?;
     }
     if wants(PartName::Sanitizer) {
         report.add(sanitizer::tools(cli))?;

@@ -2,8 +2,10 @@
 //! and the counts are added, so they do not depend on host threads.
 
 mod requests;
+mod touched;
 
 pub use requests::{Direction, Space};
+pub use touched::Touched;
 
 use requests::{SECTOR, SPACES, banks, interleaved, sectors};
 
@@ -20,13 +22,13 @@ pub enum Class {
     Half,
     /// `cvt`.
     Conversion,
-    /// Loads, stores, atomics, asynchronous copies.
+    /// Loads, stores, atomics, asynchronous copies, `ldmatrix`.
     Memory,
     /// Branches, exits.
     Control,
     /// Barriers, fences, shuffles, votes.
     Sync,
-    /// `mma` and `ldmatrix`.
+    /// `mma`: each is as many products as its shape says, so these are kept apart.
     Matrix,
 }
 
@@ -99,6 +101,8 @@ impl Traffic {
 pub struct Counters {
     instructions: [Instructions; CLASSES.len()],
     traffic: [[Traffic; 2]; SPACES],
+    /// Sectors of global memory in each direction, each counted once a launch.
+    touched: [u64; 2],
 }
 
 impl Counters {
@@ -138,6 +142,14 @@ impl Counters {
             sum.units += one.units;
             sum.ideal += one.ideal;
         }
+        for (sum, one) in self.touched.iter_mut().zip(other.touched) {
+            *sum += one;
+        }
+    }
+
+    /// Takes what a whole launch touched.
+    pub fn set_touched(&mut self, touched: &Touched) {
+        self.touched = [Direction::Read, Direction::Write].map(|way| touched.sectors(way));
     }
 
     /// Instructions of `class`.
@@ -150,10 +162,22 @@ impl Counters {
         self.traffic[space as usize][direction as usize]
     }
 
+    /// Bytes of global memory that move where whatever was touched stays in a cache until the launch ends: each sector that was
+    /// read is read once, each that was written is written once. Of launches, the sum.
+    pub fn touched_bytes(&self) -> u64 {
+        self.touched.iter().sum::<u64>() * SECTOR
+    }
+
     /// Bytes of global memory that move if each request fetches or stores the whole sectors that it touches.
     pub fn moved_bytes(&self) -> u64 {
         let global = &self.traffic[Space::Global as usize];
         global.iter().map(|traffic| traffic.units * SECTOR).sum()
+    }
+
+    /// Passes over the banks of shared memory.
+    pub fn bank_passes(&self) -> u64 {
+        let shared = &self.traffic[Space::Shared as usize];
+        shared.iter().map(|traffic| traffic.units).sum()
     }
 
     /// Passes over the banks of shared memory beyond those that the same bytes need side by side.

@@ -95,20 +95,21 @@ pub(super) fn banks(lanes: &Lanes<'_>) -> (u64, u64) {
 
 /// Passes for the lanes of `mask`: the most distinct words that one bank must serve.
 fn passes_of(lanes: &Lanes<'_>, mask: u32, words: u64) -> u64 {
+    // Accesses are aligned to their size: the words of two lanes are the same or have none in common.
     let mut asked = [0; LANES];
     let mut count = 0;
     for lane in (Lanes { mask, ..*lanes }).active() {
         let first = lanes.address(lane) / WORD;
-        for word in first..first + words {
-            if count < LANES && !asked[..count].contains(&word) {
-                asked[count] = word;
-                count += 1;
-            }
+        if !asked[..count].contains(&first) {
+            asked[count] = first;
+            count += 1;
         }
     }
     let mut of_bank = [0; BANKS];
-    for word in &asked[..count] {
-        of_bank[(word % BANKS as u64) as usize] += 1;
+    for first in &asked[..count] {
+        for word in *first..first + words {
+            of_bank[(word % BANKS as u64) as usize] += 1;
+        }
     }
     of_bank.into_iter().max().unwrap_or(0)
 }

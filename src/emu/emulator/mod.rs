@@ -43,7 +43,9 @@ pub struct Counted {
     pub kernel: String,
     /// Its grid and CTA.
     pub geometry: Geometry,
-    /// Instructions and traffic.
+    /// CTAs that ran: all of the grid, or those of [`Emulator::sampling`].
+    pub ctas: u64,
+    /// Their instructions and traffic.
     pub counters: Counters,
 }
 
@@ -54,6 +56,8 @@ struct Turns {
     budget: u64,
     /// Whether the last is the first.
     descending: bool,
+    /// CTAs of a launch that run.
+    most: u64,
 }
 
 /// A GPU in software.
@@ -74,6 +78,7 @@ impl Emulator {
             turns: Turns {
                 budget: MAX_INSTRUCTIONS,
                 descending: false,
+                most: u64::MAX,
             },
             state: RefCell::new(State::new(facts.memory_bytes, Alu::detect())),
             facts,
@@ -90,6 +95,13 @@ impl Emulator {
     /// gives the same; one whose order was luck often does not.
     pub fn descending(mut self) -> Emulator {
         self.turns.descending = true;
+        self
+    }
+
+    /// The same with at most `ctas` CTAs of a launch run, evenly spread over its grid: for counting what launches of thousands
+    /// of like CTAs do. Whatever the others should have written is not there.
+    pub fn sampling(mut self, ctas: u64) -> Emulator {
+        self.turns.most = ctas.max(1);
         self
     }
 
@@ -119,6 +131,7 @@ impl Emulator {
             let counted = outcome.counters.map(|counters| Counted {
                 kernel: grid.program.name.clone(),
                 geometry: launch.geometry,
+                ctas: grid.turns(),
                 counters,
             });
             (outcome.lane_instructions, counted, report)

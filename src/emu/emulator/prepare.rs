@@ -6,6 +6,7 @@ use super::state::State;
 use super::{EmuOptions, Turns};
 use crate::driver::{Access, DeviceFacts, DriverError, Launch, Result, View};
 use crate::emu::check::Finer;
+use crate::emu::counters::Touched;
 use crate::emu::exec::{Grid, Window, thread_ids, words};
 use crate::emu::op::{BarrierKind, MemoryOp, Op, Scope, SyncOp};
 use crate::emu::program::Program;
@@ -45,6 +46,9 @@ pub fn grid<'a>(
     let mut windows = windows.map_err(refuse)?;
     let regions = regions(&mut windows);
     let warps = threads.div_ceil(LANES as u32);
+    let touched = options.counters.then(|| touched(&windows));
+    let no_room = || refuse("the host has no memory for what the counters keep".into());
+    let touched = touched.map(|made| made.ok_or_else(no_room)).transpose()?;
     Ok(Grid {
         program,
         lane_code: &kernel.lane_code,
@@ -62,7 +66,9 @@ pub fn grid<'a>(
         budget: turns.budget,
         checks: options.checks,
         counters: options.counters,
+        touched,
         descending: turns.descending,
+        most: turns.most,
     })
 }
 
@@ -198,6 +204,11 @@ fn regions(windows: &mut [Window<'_>]) -> Vec<Range<u64>> {
         window.region = regions.iter().position(holds).map(|index| index as u16);
     }
     regions
+}
+
+/// Of every byte that the launch may touch.
+fn touched(windows: &[Window<'_>]) -> Option<Touched> {
+    Touched::new(windows.iter().map(|window| window.start..window.end))
 }
 
 /// What a program has of synchronisation that is finer than barriers of the whole CTA and syncs of whole warps.

@@ -1,14 +1,14 @@
 //! Which kind of work an instruction is, for the counters.
 
 use crate::emu::counters::Class;
-use crate::emu::op::{AluOp, Compared, Float, MemoryOp, Op, SyncOp};
+use crate::emu::op::{AluOp, Compared, Float, Op, SyncOp};
 
 /// The class of an operation.
 pub fn class(op: &Op) -> Class {
     match op {
         Op::Alu(op) => arithmetic(op),
         Op::Special(_) => Class::Integer,
-        Op::Memory(MemoryOp::LoadMatrix { .. }) | Op::Sync(SyncOp::Mma(_)) => Class::Matrix,
+        Op::Sync(SyncOp::Mma(_)) => Class::Matrix,
         Op::Memory(_) => Class::Memory,
         Op::Sync(_) => Class::Sync,
         Op::Branch { .. } | Op::Exit | Op::Trap | Op::Nothing => Class::Control,

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU32;
 use super::alu::LaneCode;
 use crate::driver::{Access, Geometry};
 use crate::emu::check::{Finer, Written};
+use crate::emu::counters::Touched;
 use crate::emu::memory::Device;
 use crate::emu::program::Program;
 use crate::emu::rows::{LANES, Row};
@@ -79,8 +80,12 @@ pub struct Grid<'a> {
     pub checks: bool,
     /// Whether instructions and traffic are counted.
     pub counters: bool,
+    /// Which sectors the launch touches, where that is counted.
+    pub touched: Option<Touched>,
     /// Whether CTAs and warps take their turns from the last to the first.
     pub descending: bool,
+    /// CTAs that run at most, evenly spread over the grid.
+    pub most: u64,
 }
 
 impl Grid<'_> {
@@ -89,10 +94,21 @@ impl Grid<'_> {
         self.geometry.grid.iter().map(|&n| u64::from(n)).product()
     }
 
-    /// The CTA that has a turn, and the turn that a CTA has.
+    /// CTAs that run.
+    pub fn turns(&self) -> u64 {
+        self.ctas().min(self.most)
+    }
+
+    /// The CTA that has a turn, and the turn that a CTA has. Where not all run, each stands in the middle of those that it
+    /// stands for.
     pub fn turn(&self, index: u64) -> u64 {
+        let (ctas, turns) = (self.ctas(), self.turns());
         match self.descending {
-            true => (self.ctas() - 1).saturating_sub(index),
+            _ if turns < ctas => {
+                let middle = (2 * u128::from(index) + 1) * u128::from(ctas);
+                (middle / (2 * u128::from(turns.max(1)))) as u64
+            }
+            true => (ctas - 1).saturating_sub(index),
             false => index,
         }
     }

@@ -62,7 +62,7 @@ struct Worked {
 pub fn run(grid: &Grid<'_>, host_threads: usize) -> Option<Outcome> {
     let shards = match grid.program.communicates {
         true => 1,
-        false => SHARDS.min(grid.ctas()),
+        false => SHARDS.min(grid.turns()),
     };
     let progress = Progress {
         shards,
@@ -85,7 +85,7 @@ pub fn run(grid: &Grid<'_>, host_threads: usize) -> Option<Outcome> {
     };
     Some(Outcome {
         lane_instructions: worked.iter().map(|w| w.lane_instructions).sum(),
-        counters: sum(&worked),
+        counters: sum(grid, &worked),
         fault: judge(grid, worked),
     })
 }
@@ -107,7 +107,7 @@ fn work(grid: &Grid<'_>, progress: &Progress) -> Option<Worked> {
             true => watch::shard(grid),
             false => Vec::new(),
         };
-        for index in (shard..grid.ctas()).step_by(progress.shards as usize) {
+        for index in (shard..grid.turns()).step_by(progress.shards as usize) {
             if index >= progress.stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -129,12 +129,14 @@ fn work(grid: &Grid<'_>, progress: &Progress) -> Option<Worked> {
 }
 
 /// What all host threads counted.
-fn sum(worked: &[Worked]) -> Option<Counters> {
-    let each = worked.iter().filter_map(|w| w.counters.clone());
-    each.reduce(|mut sum, one| {
-        sum.add(&one);
-        sum
-    })
+fn sum(grid: &Grid<'_>, worked: &[Worked]) -> Option<Counters> {
+    let touched = grid.touched.as_ref()?;
+    let mut sum = Counters::default();
+    for counters in worked.iter().filter_map(|w| w.counters.as_ref()) {
+        sum.add(counters);
+    }
+    sum.set_touched(touched);
+    Some(sum)
 }
 
 /// The finding that counts.

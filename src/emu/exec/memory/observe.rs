@@ -50,16 +50,20 @@ fn kind(verb: Verb) -> Kind {
     }
 }
 
+/// The directions in which an access moves bytes.
+#[inline(always)]
+fn ways(verb: Verb) -> impl Iterator<Item = Direction> {
+    let kind = kind(verb);
+    let read = (kind != Kind::Write).then_some(Direction::Read);
+    let written = (kind != Kind::Read).then_some(Direction::Write);
+    read.into_iter().chain(written)
+}
+
 /// Counts an access.
 #[inline(always)]
 fn count(cx: &mut Context<'_>, space: counters::Space, access: &Observed<'_>) {
     if let Some(counters) = &mut cx.counters {
-        if kind(access.verb) != Kind::Write {
-            counters.request(space, Direction::Read, access.lanes);
-        }
-        if kind(access.verb) != Kind::Read {
-            counters.request(space, Direction::Write, access.lanes);
-        }
+        ways(access.verb).for_each(|way| counters.request(space, way, access.lanes));
     }
 }
 
@@ -87,6 +91,9 @@ pub fn global(
     same_value: SameValue<'_>,
 ) -> Checked<()> {
     count(cx, counters::Space::Global, &access);
+    if let Some(touched) = &cx.grid.touched {
+        ways(access.verb).for_each(|way| touched.mark(way, access.lanes));
+    }
     let Some(watch) = cx.watch.take() else {
         return Ok(());
     };
