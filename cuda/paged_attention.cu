@@ -1,23 +1,24 @@
-// Causal attention over the paged cache for few tokens of a sequence: decode. Chunks of 256 positions by themselves, then
-// their merge in ascending order. The definition, and with it every bit, is that of common/attention.cuh; flash_attention.cu
-// gives the same.
+// Causal attention over the paged cache for few tokens of a sequence: decode. Chunks of 256 positions by themselves; the CTA
+// that is done last with a tile of rows merges their chunks in ascending order. The definition, and with it every bit, is that
+// of common/attention.cuh; flash_attention.cu gives the same.
 //
 // Shapes: as in flash_attention.cu; partial (T, q_heads, chunks, dim + 2), chunks enough for the longest sequence. What a row
-// does not see is neither written there nor read.
+// does not see is neither written there nor read. arrived (spans, kv_heads * tiles): how many CTAs are done with a tile, zero
+// before the first launch and zero again after each.
 // Grid: (chunks, kv_heads * tiles of 16 rows of the longest span, spans); CTA of 128 threads for 16 rows (token, query head of
-// the group) and one chunk, so that all query heads of a KV head read its keys and values once. Merge: (q_heads, tokens of
-// the longest span, spans), CTA of dim threads. CTAs past a span's rows or positions end at once.
+// the group) and one chunk, so that all query heads of a KV head read its keys and values once. CTAs past a span's rows or
+// positions end at once. In a merge, a warp has a row.
 // In a CTA, a warp scores 16 positions of each of the four tiles; the highest scores and the weights go round by shared
 // memory, the weights as left factors of the next product; then a warp has a quarter of the dims for all positions. The
 // tiles' scores do not wait for each other, and a chunk has one exchange of each.
 // Shared memory: 16 queries, then tiles of 64 keys or values: all eight of a chunk on sm_90 and for dim 64 (132 KiB for dim
 // 128, 66 for 64), four for dim 128 on sm_80 (68 KiB), one on sm_75; and 9 KiB for the exchanges. Swizzled: no bank conflicts.
-// Accumulators: f32 in registers, dim / 32 + 1 tiles of 16 x 8 a warp. 103 to 115 registers a thread, nothing is spilled.
+// Accumulators: f32 in registers, dim / 32 + 1 tiles of 16 x 8 a warp. 95 to 122 registers a thread, nothing is spilled.
 // Bound: memory. 512 dim bytes of keys and as many of values a chunk and KV head, for up to 16 rows; a row's partial results
 // are dim * 4 + 8 bytes, written and read once, which is 4.8 % of that for six heads of 128 and stays in the second-level
 // cache. Not yet measured on a card.
-// Tried: tile after tile, with both exchanges in each: twelve barriers a chunk that wait for arithmetic, and four chains of
-// exponentials one after the other.
+// Tried: a launch of its own for the merge, one more a layer. Tile after tile, with both exchanges in each: twelve barriers a
+// chunk that wait for arithmetic, and four chains of exponentials one after the other.
 
 #include "common/attention.cuh"
 
@@ -48,6 +49,8 @@ struct Arguments {
   const T *q, *keys, *values;
   const uint32_t *block_tables, *spans;
   float* partial;
+  uint32_t* arrived;
+  T* out;
   uint32_t q_heads, kv_heads, chunks;
 };
 
@@ -101,6 +104,52 @@ __device__ void store_partial(float* to, const Partial<N>& chunk, uint32_t half)
   if (warp() == 0 && lane() % 4 == 0) {
     const qwarp::Softmax softmax = chunk.softmax(half);
     *reinterpret_cast<float2*>(to + WARPS * N * UNIT) = {softmax.max, softmax.sum};
+  }
+}
+
+// Whether all of the `count` CTAs with this counter are done, this one included: then what they wrote can be read. The counter
+// wraps to zero, for the next launch.
+__device__ bool last_of(uint32_t count, uint32_t* arrived) {
+  __shared__ bool last;
+  __syncthreads();
+  if (count == 1) return true;
+  if (threadIdx.x == 0) {
+    __threadfence();
+    last = atomicInc(arrived, count - 1) == count - 1;
+    __threadfence();
+  }
+  __syncthreads();
+  return last;
+}
+
+// Merges the chunks of rows first .. last, both included.
+template <typename T, uint32_t DIM>
+__device__ void merge_chunks(const Arguments<T>& a, const RowsOf& rows, uint32_t first, uint32_t last) {
+  struct alignas(2 * sizeof(T)) Pair {
+    T x, y;
+  };
+  // Pairs of dims that a lane has.
+  constexpr uint32_t PAIRS = DIM / 2 / qwarp::WARP;
+  for (uint32_t row = first + warp(); row <= last; row += WARPS) {
+    const uint32_t seen = (rows.visible(row) + CHUNK - 1) / CHUNK;
+    const float* part = a.partial + rows.place(row) * a.chunks * (DIM + 2);
+    qwarp::Softmax state = qwarp::no_scores();
+    float2 x[PAIRS] = {};
+    for (uint32_t chunk = 0; chunk < seen; ++chunk, part += DIM + 2) {
+      const float2 softmax = *reinterpret_cast<const float2*>(part + DIM);
+      const qwarp::Scales by = merge(state, {softmax.x, softmax.y});
+#pragma unroll
+      for (uint32_t i = 0; i < PAIRS; ++i) {
+        const float2 y = reinterpret_cast<const float2*>(part)[i * qwarp::WARP + lane()];
+        x[i] = {qwarp::merged(by, x[i].x, y.x), qwarp::merged(by, x[i].y, y.y)};
+      }
+    }
+    const float scale = 1.0f / state.sum;
+    Pair* out = reinterpret_cast<Pair*>(a.out + rows.place(row) * DIM);
+#pragma unroll
+    for (uint32_t i = 0; i < PAIRS; ++i) {
+      out[i * qwarp::WARP + lane()] = {qwarp::from_float<T>(x[i].x * scale), qwarp::from_float<T>(x[i].y * scale)};
+    }
   }
 }
 
@@ -173,23 +222,8 @@ __device__ void chunk_attention(const Arguments<T>& a) {
     if (at > last || visible[half] <= begin) continue;
     store_partial(a.partial + (rows.place(at) * a.chunks + blockIdx.x) * (DIM + 2), chunk, half);
   }
-}
-
-template <typename T>
-__device__ void merge_chunks(const float* partial, const uint32_t* spans, T* out, uint32_t chunks) {
-  const Span span = span_at(spans, blockIdx.z);
-  const uint32_t dim = blockDim.x, seen = (span.cached + blockIdx.y + CHUNK) / CHUNK;
-  if (blockIdx.y >= span.tokens) return;
-  const size_t row = static_cast<size_t>(span.first + blockIdx.y) * gridDim.x + blockIdx.x;
-  const float* part = partial + row * chunks * (dim + 2);
-  qwarp::Softmax state = qwarp::no_scores();
-  float x = 0.0f;
-  for (uint32_t chunk = 0; chunk < seen; ++chunk, part += dim + 2) {
-    const float2 softmax = *reinterpret_cast<const float2*>(part + dim);
-    const qwarp::Scales by = merge(state, {softmax.x, softmax.y});
-    x = qwarp::merged(by, x, part[threadIdx.x]);
-  }
-  out[row * dim + threadIdx.x] = qwarp::from_float<T>(x * (1.0f / state.sum));
+  const uint32_t count = (rows.visible(last) + CHUNK - 1) / CHUNK;
+  if (last_of(count, a.arrived + blockIdx.z * gridDim.y + blockIdx.y)) merge_chunks<T, DIM>(a, rows, first, last);
 }
 
 }  // namespace
@@ -200,11 +234,13 @@ extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_f16_d64(
     const __half* __restrict__ values,         // (blocks, kv_heads, 16, 64)
     const uint32_t* __restrict__ block_tables, // of all sequences, one after the other
     const uint32_t* __restrict__ spans,        // (sequences, 4): first token, tokens, cached, start of its block table
-    float* __restrict__ partial,               // (T, q_heads, chunks, 64 + 2): outputs, highest score, sum
+    float* __restrict__ partial,               // inout (T, q_heads, chunks, 64 + 2): outputs, highest score, sum
+    uint32_t* __restrict__ arrived,            // inout (spans, kv_heads * tiles)
+    __half* __restrict__ out,                  // (T, q_heads, 64)
     uint32_t q_heads,
     uint32_t kv_heads,
     uint32_t chunks) {
-  chunk_attention<__half, 64>({q, keys, values, block_tables, spans, partial, q_heads, kv_heads, chunks});
+  chunk_attention<__half, 64>({q, keys, values, block_tables, spans, partial, arrived, out, q_heads, kv_heads, chunks});
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_f16_d128(
@@ -213,19 +249,13 @@ extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_f16_d128(
     const __half* __restrict__ values,         // (blocks, kv_heads, 16, 128)
     const uint32_t* __restrict__ block_tables, // of all sequences, one after the other
     const uint32_t* __restrict__ spans,        // (sequences, 4): first token, tokens, cached, start of its block table
-    float* __restrict__ partial,               // (T, q_heads, chunks, 128 + 2): outputs, highest score, sum
+    float* __restrict__ partial,               // inout (T, q_heads, chunks, 128 + 2): outputs, highest score, sum
+    uint32_t* __restrict__ arrived,            // inout (spans, kv_heads * tiles)
+    __half* __restrict__ out,                  // (T, q_heads, 128)
     uint32_t q_heads,
     uint32_t kv_heads,
     uint32_t chunks) {
-  chunk_attention<__half, 128>({q, keys, values, block_tables, spans, partial, q_heads, kv_heads, chunks});
-}
-
-extern "C" __global__ void __launch_bounds__(128) paged_attention_f16_merge(
-    const float* __restrict__ partial,  // (T, q_heads, chunks, dim + 2)
-    const uint32_t* __restrict__ spans, // (sequences, 4)
-    __half* __restrict__ out,           // (T, q_heads, dim)
-    uint32_t chunks) {
-  merge_chunks(partial, spans, out, chunks);
+  chunk_attention<__half, 128>({q, keys, values, block_tables, spans, partial, arrived, out, q_heads, kv_heads, chunks});
 }
 
 #if __CUDA_ARCH__ >= 800
@@ -235,11 +265,13 @@ extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_bf16_d64(
     const __nv_bfloat16* __restrict__ values,  // (blocks, kv_heads, 16, 64)
     const uint32_t* __restrict__ block_tables, // of all sequences, one after the other
     const uint32_t* __restrict__ spans,        // (sequences, 4): first token, tokens, cached, start of its block table
-    float* __restrict__ partial,               // (T, q_heads, chunks, 64 + 2): outputs, highest score, sum
+    float* __restrict__ partial,               // inout (T, q_heads, chunks, 64 + 2): outputs, highest score, sum
+    uint32_t* __restrict__ arrived,            // inout (spans, kv_heads * tiles)
+    __nv_bfloat16* __restrict__ out,           // (T, q_heads, 64)
     uint32_t q_heads,
     uint32_t kv_heads,
     uint32_t chunks) {
-  chunk_attention<__nv_bfloat16, 64>({q, keys, values, block_tables, spans, partial, q_heads, kv_heads, chunks});
+  chunk_attention<__nv_bfloat16, 64>({q, keys, values, block_tables, spans, partial, arrived, out, q_heads, kv_heads, chunks});
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_bf16_d128(
@@ -248,18 +280,12 @@ extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_bf16_d128(
     const __nv_bfloat16* __restrict__ values,  // (blocks, kv_heads, 16, 128)
     const uint32_t* __restrict__ block_tables, // of all sequences, one after the other
     const uint32_t* __restrict__ spans,        // (sequences, 4): first token, tokens, cached, start of its block table
-    float* __restrict__ partial,               // (T, q_heads, chunks, 128 + 2): outputs, highest score, sum
+    float* __restrict__ partial,               // inout (T, q_heads, chunks, 128 + 2): outputs, highest score, sum
+    uint32_t* __restrict__ arrived,            // inout (spans, kv_heads * tiles)
+    __nv_bfloat16* __restrict__ out,           // (T, q_heads, 128)
     uint32_t q_heads,
     uint32_t kv_heads,
     uint32_t chunks) {
-  chunk_attention<__nv_bfloat16, 128>({q, keys, values, block_tables, spans, partial, q_heads, kv_heads, chunks});
-}
-
-extern "C" __global__ void __launch_bounds__(128) paged_attention_bf16_merge(
-    const float* __restrict__ partial,  // (T, q_heads, chunks, dim + 2)
-    const uint32_t* __restrict__ spans, // (sequences, 4)
-    __nv_bfloat16* __restrict__ out,    // (T, q_heads, dim)
-    uint32_t chunks) {
-  merge_chunks(partial, spans, out, chunks);
+  chunk_attention<__nv_bfloat16, 128>({q, keys, values, block_tables, spans, partial, arrived, out, q_heads, kv_heads, chunks});
 }
 #endif

@@ -1,26 +1,15 @@
 // RMSNorm, alone or with the residual sum before it: x += delta; out = x / sqrt(mean(x^2) + eps) * weight.
 //
 // Shapes: x, delta (rows, n), weight (n), out (rows, n).
-// Grid: (rows); CTA of ceil(n / 4) threads rounded up to whole warps, at most 1024, so n alone decides it. 128 bytes of
-// shared memory.
-// Numerics: f32. Thread t adds the squares of elements 4 t .. 4 t + 4, then those 4 * CTA further on, each by a fused
-// multiply-add; then the butterfly of reduce.cuh. The order depends on n alone. Square root and division are correctly
-// rounded, so the bits are the same on every card.
+// Grid: (rows); CTA of as many threads as common/rms.cuh says for n. 128 bytes of shared memory.
+// Numerics: f32, in the order of common/rms.cuh, which depends on n alone. Square root and division are correctly rounded, so
+// the bits are the same on every card.
 // Bound: memory. x and weight are read once and out is written once (the sum also reads delta and writes x). A thread keeps
 // its first four elements; what a row has beyond 4096 is read a second time, from the first-level cache.
 
-#include "common/reduce.cuh"
-#include "common/vec.cuh"
+#include "common/rms.cuh"
 
 namespace {
-
-__device__ float square_sum(float4 v, float sum) {
-  return fmaf(v.w, v.w, fmaf(v.z, v.z, fmaf(v.y, v.y, fmaf(v.x, v.x, sum))));
-}
-
-__device__ float4 scale4(float4 v, float scale, float4 weight) {
-  return {v.x * scale * weight.x, v.y * scale * weight.y, v.z * scale * weight.z, v.w * scale * weight.w};
-}
 
 // Normalises one row. `load(i)` gives its elements i .. i+4 in the first pass, once for each i; `again(i)` those that the
 // thread has not kept, in the second.
@@ -33,13 +22,12 @@ __device__ void rms_norm(Load load, Again again, const float* weight, T* out, ui
     // Asked for before the barrier, so that both waits overlap.
     first_weight = qwarp::load4(weight, start, n);
   }
-  float sum = square_sum(first, 0.0f);
-  for (uint32_t i = start + stride; i < n; i += stride) sum = square_sum(load(i), sum);
-  const float mean = qwarp::block_reduce<qwarp::Sum>(sum) / static_cast<float>(n);
-  const float scale = 1.0f / sqrtf(mean + eps);
-  if (start < n) qwarp::store4(out, start, n, scale4(first, scale, first_weight));
+  float sum = qwarp::square_sum(first, 0.0f);
+  for (uint32_t i = start + stride; i < n; i += stride) sum = qwarp::square_sum(load(i), sum);
+  const float scale = qwarp::norm_scale(qwarp::block_reduce<qwarp::Sum>(sum), n, eps);
+  if (start < n) qwarp::store4(out, start, n, qwarp::scale4(first, scale, first_weight));
   for (uint32_t i = start + stride; i < n; i += stride) {
-    qwarp::store4(out, i, n, scale4(again(i), scale, qwarp::load4(weight, i, n)));
+    qwarp::store4(out, i, n, qwarp::scale4(again(i), scale, qwarp::load4(weight, i, n)));
   }
 }
 

@@ -1,9 +1,8 @@
 // The matrix product of few tokens, bound by the weights' bytes: each is read once, from memory straight into registers.
 //
 // A CTA has one row tile and up to 8 NT tokens. Warp w takes chunks w, w + warps, ... of k: it streams their fragments with
-// 16-byte loads, DEPTH of them always under way, while the tokens' elements pass through a ring of its own in shared memory
-// (SLOTS pieces of PIECE elements a token, rows 16 bytes longer than they need: 8 rows of a matrix touch all 32 banks once).
-// After each round the warps' sums meet in shared memory and are added in ascending order.
+// 16-byte loads, DEPTH of them always under way; `X` has the tokens' elements in shared memory. After each round the warps'
+// sums meet in shared memory and are added in ascending order.
 #pragma once
 
 #include "linear_out.cuh"
@@ -11,10 +10,18 @@
 
 namespace qwarp {
 
+// Which chunks of k a warp takes.
+struct Chunks {
+  const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+
+  // The first tile of this warp's chunk of a round.
+  __device__ uint32_t first(uint32_t round) const { return (round * warps + warp) * CHUNK_TILES; }
+};
+
+// The tokens' elements as they pass through a ring of each warp: SLOTS pieces of PIECE elements a token, rows 16 bytes longer
+// than they need, so that 8 rows of a matrix touch all 32 banks once.
 template <typename T, uint32_t NT>
-struct Stream {
-  // Tiles of k whose loads are under way.
-  static constexpr uint32_t DEPTH = NT == 4 ? 8 : 16;
+struct Ring {
   // Elements of k of a piece, and tiles.
   static constexpr uint32_t PIECE = 128 / NT;
   static constexpr uint32_t PIECE_TILES = PIECE / TILE;
@@ -28,49 +35,76 @@ struct Stream {
   static constexpr uint32_t ROWS = WARP / VECTORS;
   static constexpr uint32_t COPIES = NT * TOKENS / ROWS;
   // Bytes of shared memory of a warp.
-  static constexpr uint32_t RING_BYTES = SLOTS * SLOT * sizeof(T);
-  static constexpr uint32_t SUM_BYTES = NT * 4 * WARP * sizeof(float);
+  static constexpr uint32_t BYTES = SLOTS * SLOT * sizeof(T);
 
   const Product<T>& p;
-  const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-  const uint32_t token = blockIdx.x * (NT * TOKENS), tile = blockIdx.y;
-  const uint32_t tiles = (p.k + TILE - 1) / TILE;
-  const uint32_t rows = min(p.tokens - token, NT * TOKENS);
-  const T* weights = p.weights + static_cast<size_t>(tile) * tiles * TILE_ELEMENTS + lane * VEC8;
-  T* ring;
-  uint4 a[DEPTH];
-  float sum[NT][4];
+  const Chunks chunks;
+  const uint32_t token = blockIdx.x * (NT * TOKENS), rows = min(p.tokens - token, NT * TOKENS);
+  T* slots;
 
-  __device__ Stream(const Product<T>& product, unsigned char* shared)
-      : p(product), ring(reinterpret_cast<T*>(shared + threadIdx.x / WARP * RING_BYTES)) {}
-
-  __device__ uint4 fragment(uint32_t at) const { return load_once(weights + static_cast<size_t>(at) * TILE_ELEMENTS); }
-
-  // The first tile of this warp's chunk of a round.
-  __device__ uint32_t chunk(uint32_t round) const { return (round * warps + warp) * CHUNK_TILES; }
+  __device__ Ring(const Product<T>& product, unsigned char* shared)
+      : p(product), slots(reinterpret_cast<T*>(shared + threadIdx.x / WARP * BYTES)) {}
 
   // Starts copying piece q of this warp's chunks.
   __device__ void stage(uint32_t q) {
-    const uint32_t k = (chunk(q / PIECES) + q % PIECES * PIECE_TILES) * TILE;
+    const uint32_t k = (chunks.first(q / PIECES) + q % PIECES * PIECE_TILES) * TILE;
     if (k < p.k) {
-      T* slot = ring + q % SLOTS * SLOT;
-      const uint32_t at = lane % VECTORS * VEC8;
+      T* slot = slots + q % SLOTS * SLOT;
+      const uint32_t at = chunks.lane % VECTORS * VEC8;
 #pragma unroll
       for (uint32_t i = 0; i < COPIES; ++i) {
-        const uint32_t row = lane / VECTORS + i * ROWS;
+        const uint32_t row = chunks.lane / VECTORS + i * ROWS;
         if (row < rows) copy8(slot + row * STRIDE + at, p.x + static_cast<size_t>(token + row) * p.k, k + at, p.k);
       }
     }
     commit_copies();
   }
 
+  __device__ void start() {
+    for (uint32_t q = 0; q < SLOTS - 1; ++q) stage(q);
+  }
+
+  // Before tile u of a round's chunk: its piece has come, and the one after the next is asked for.
+  __device__ void reach(uint32_t round, uint32_t u) {
+    if (u % PIECE_TILES != 0) return;
+    wait_copies<SLOTS - 2>();
+    __syncwarp();
+    stage(round * PIECES + u / PIECE_TILES + SLOTS - 1);
+  }
+
+  // Where a row has tile u of a round's chunk.
+  __device__ const T* at(uint32_t round, uint32_t u, uint32_t row) const {
+    const uint32_t q = round * PIECES + u / PIECE_TILES;
+    return slots + q % SLOTS * SLOT + u % PIECE_TILES * TILE + row * STRIDE;
+  }
+};
+
+template <typename T, uint32_t NT, typename X>
+struct Stream {
+  // Tiles of k whose loads are under way.
+  static constexpr uint32_t DEPTH = NT == 4 ? 8 : 16;
+
+  const Product<T>& p;
+  X& x;
+  const Chunks chunks;
+  const uint32_t token = blockIdx.x * (NT * TOKENS), tile = blockIdx.y;
+  const uint32_t tiles = (p.k + TILE - 1) / TILE;
+  const uint32_t rows = min(p.tokens - token, NT * TOKENS);
+  const T* weights = p.weights + static_cast<size_t>(tile) * tiles * TILE_ELEMENTS + chunks.lane * VEC8;
+  uint4 a[DEPTH];
+  float sum[NT][4];
+
+  __device__ Stream(const Product<T>& product, X& elements) : p(product), x(elements) {}
+
+  __device__ uint4 fragment(uint32_t at) const { return load_once(weights + static_cast<size_t>(at) * TILE_ELEMENTS); }
+
   // Before the first: what needs no other kernel's results comes first.
   __device__ void start() {
 #pragma unroll
     for (uint32_t u = 0; u < DEPTH; ++u) {
-      if (chunk(0) + u < tiles) a[u] = fragment(chunk(0) + u);
+      if (chunks.first(0) + u < tiles) a[u] = fragment(chunks.first(0) + u);
     }
-    for (uint32_t q = 0; q < SLOTS - 1; ++q) stage(q);
+    x.start();
   }
 
   // The sums of this warp's chunk of a round.
@@ -79,25 +113,20 @@ struct Stream {
     for (uint32_t j = 0; j < NT; ++j) sum[j][0] = sum[j][1] = sum[j][2] = sum[j][3] = 0.0f;
     uint4 b[NT];
     for (uint32_t from = 0; from < CHUNK_TILES; from += DEPTH) {
-      const uint32_t first = chunk(round) + from;
+      const uint32_t first = chunks.first(round) + from;
       // Where the loads that are started here continue: in this chunk, or in the warp's next.
-      const uint32_t next = from + DEPTH < CHUNK_TILES ? first + DEPTH : chunk(round + 1);
+      const uint32_t next = from + DEPTH < CHUNK_TILES ? first + DEPTH : chunks.first(round + 1);
       if (first >= tiles) return;
 #pragma unroll
       for (uint32_t u = 0; u < DEPTH; ++u) {
         if (first + u < tiles) {
-          const uint32_t q = round * PIECES + (from + u) / PIECE_TILES;
-          if (u % PIECE_TILES == 0) {
-            wait_copies<SLOTS - 2>();
-            __syncwarp();
-            stage(q + SLOTS - 1);
-          }
+          x.reach(round, from + u);
           if (u % 2 == 0) {
-            const T* slot = ring + q % SLOTS * SLOT + u % PIECE_TILES * TILE + lane / TOKENS * VEC8;
 #pragma unroll
             for (uint32_t j = 0; j < NT; ++j) {
               // Tokens that are not there repeat the last: their sums go nowhere.
-              b[j] = load_matrices(slot + min(j * TOKENS + lane % TOKENS, rows - 1) * STRIDE);
+              const uint32_t row = min(j * TOKENS + chunks.lane % TOKENS, rows - 1);
+              b[j] = load_matrices(x.at(round, from + u, row) + chunks.lane / TOKENS * VEC8);
             }
           }
 #pragma unroll
@@ -109,41 +138,46 @@ struct Stream {
   }
 };
 
-template <typename T, uint32_t NT, typename Out>
-__device__ void linear_stream(const Product<T>& p, const Out& out) {
-  extern __shared__ uint4 shared[];
-  using S = Stream<T, NT>;
-  unsigned char* bytes = reinterpret_cast<unsigned char*>(shared);
-  S s(p, bytes);
-  // [warp][token tile][sum of a lane][lane].
-  float* sums = reinterpret_cast<float*>(bytes + s.warps * S::RING_BYTES);
+// `sums` has a place for each warp: [warp][token tile][sum of a lane][lane].
+template <uint32_t NT, typename T, typename X, typename Out>
+__device__ void stream(const Product<T>& p, X& x, float* sums, const Out& out) {
+  Stream<T, NT, X> s(p, x);
+  const uint32_t lane = s.chunks.lane, warp = s.chunks.warp, warps = s.chunks.warps;
   const uint32_t chunks = (s.tiles + CHUNK_TILES - 1) / CHUNK_TILES;
   // Item i of 2 NT is tokens 2t + i % 2 of token tile i / 2; warps take turns.
   float total[2 * NT][2] = {};
   s.start();
-  for (uint32_t round = 0; round * s.warps < chunks; ++round) {
+  for (uint32_t round = 0; round * warps < chunks; ++round) {
     s.run(round);
 #pragma unroll
-    for (uint32_t i = 0; i < 4 * NT; ++i) sums[(s.warp * 4 * NT + i) * WARP + s.lane] = s.sum[i / 4][i % 4];
+    for (uint32_t i = 0; i < 4 * NT; ++i) sums[(warp * 4 * NT + i) * WARP + lane] = s.sum[i / 4][i % 4];
     __syncthreads();
-    const uint32_t there = min(s.warps, chunks - round * s.warps);
+    const uint32_t there = min(warps, chunks - round * warps);
 #pragma unroll
     for (uint32_t i = 0; i < 2 * NT; ++i) {
-      if (i % s.warps == s.warp) {
+      if (i % warps == warp) {
         for (uint32_t w = 0; w < there; ++w) {
-          const float* from = sums + (w * 4 * NT + i / 2 * 4 + i % 2) * WARP + s.lane;
+          const float* from = sums + (w * 4 * NT + i / 2 * 4 + i % 2) * WARP + lane;
           total[i][0] += from[0];
           total[i][1] += from[2 * WARP];
         }
       }
     }
-    if ((round + 1) * s.warps < chunks) __syncthreads();
+    if ((round + 1) * warps < chunks) __syncthreads();
   }
 #pragma unroll
   for (uint32_t i = 0; i < 2 * NT; ++i) {
-    const uint32_t token = i / 2 * TOKENS + s.lane % 4 * 2 + i % 2;
-    if (i % s.warps == s.warp && token < s.rows) out(s.tile, s.lane / 4, s.token + token, total[i][0], total[i][1]);
+    const uint32_t token = i / 2 * TOKENS + lane % 4 * 2 + i % 2;
+    if (i % warps == warp && token < s.rows) out(s.tile, lane / 4, s.token + token, total[i][0], total[i][1]);
   }
+}
+
+template <typename T, uint32_t NT, typename Out>
+__device__ void linear_stream(const Product<T>& p, const Out& out) {
+  extern __shared__ uint4 shared[];
+  unsigned char* bytes = reinterpret_cast<unsigned char*>(shared);
+  Ring<T, NT> x(p, bytes);
+  stream<NT>(p, x, reinterpret_cast<float*>(bytes + blockDim.x / WARP * Ring<T, NT>::BYTES), out);
 }
 
 }  // namespace qwarp

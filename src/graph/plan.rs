@@ -21,8 +21,10 @@ pub struct Plan {
     pub lifetimes: Vec<Lifetime>,
     /// Tensors that stand on another tensor's bytes because their op works in place, by `TensorId`.
     pub aliases: Vec<Option<TensorId>>,
-    /// Products that run as one with the SiLU times up behind them, ascending: their own outputs are never written.
+    /// Products that run as one with the op behind them, ascending: their own outputs are never written.
     pub fused: Vec<usize>,
+    /// Those of them that may run as one with the RMSNorm before them too, ascending.
+    pub normed: Vec<usize>,
     /// Bytes of the arena.
     pub arena_bytes: usize,
 }
@@ -33,20 +35,26 @@ impl Plan {
         Self::placed(graph, max_rows, Vec::new())
     }
 
-    /// The same for a backend that computes SiLU times up together with the product before it.
+    /// The same for a backend that computes SiLU times up, and rotation with the append, together with the product before it,
+    /// and in some steps with the norm before that.
     pub fn fused(graph: Graph, max_rows: MaxRows) -> Result<Self> {
-        let fits = |&index: &usize| silu_mul_behind(&graph.nodes, index);
+        let fits = |&index: &usize| fuses(&graph.nodes, index);
         let fused = (0..graph.nodes.len()).filter(fits).collect();
         Self::placed(graph, max_rows, fused)
     }
 
     fn placed(graph: Graph, max_rows: MaxRows, fused: Vec<usize>) -> Result<Self> {
         let mut lifetimes = lifetimes(&graph, max_rows)?;
+        let normed = |&index: &usize| norm_before(&graph.nodes, index).is_some();
+        let normed: Vec<usize> = fused.iter().copied().filter(normed).collect();
         for &index in &fused {
             let node = &graph.nodes[index];
-            // What the product reads is read while SiLU times up is written.
-            let x = &mut lifetimes[node.inputs[0].0];
-            x.last = x.last.max(index + 1);
+            // What the product reads, or the norm before it, is read while the op behind it writes.
+            let norm = norm_before(&graph.nodes, index);
+            for input in [Some(node), norm].into_iter().flatten() {
+                let x = &mut lifetimes[input.inputs[0].0];
+                x.last = x.last.max(index + 1);
+            }
             lifetimes[node.output.0].bytes = 0;
         }
         let aliases = aliases(&graph, &lifetimes);
@@ -84,6 +92,7 @@ impl Plan {
             lifetimes,
             aliases,
             fused,
+            normed,
             arena_bytes,
         };
         verify(&plan)?;
@@ -101,17 +110,33 @@ impl Plan {
     }
 }
 
-/// Whether node `index` is a plain product and the next is SiLU times up, which alone reads it.
-fn silu_mul_behind(nodes: &[Node], index: usize) -> bool {
+/// Whether node `index` is a product onto nothing and the next, which alone reads it, can finish it: SiLU times up where it has
+/// no bias, or rotation and append.
+fn fuses(nodes: &[Node], index: usize) -> bool {
     let (node, Some(next)) = (&nodes[index], nodes.get(index + 1)) else {
         return false;
     };
-    let plain = matches!(node.op, Op::Linear { bias: None, .. }) && node.inputs.len() == 1;
-    let readers = nodes
-        .iter()
-        .filter(|n| n.inputs.contains(&node.output))
-        .count();
-    plain && readers == 1 && next.op == Op::SiluMul && next.inputs == [node.output]
+    let Op::Linear { bias, .. } = node.op else {
+        return false;
+    };
+    let finishes = match next.op {
+        Op::SiluMul => bias.is_none(),
+        Op::RopeAppend { .. } => true,
+        _ => false,
+    };
+    finishes && node.inputs.len() == 1 && next.inputs == [node.output] && read_once(nodes, node)
+}
+
+/// The RMSNorm before product `index`, where nothing but the product reads it.
+fn norm_before(nodes: &[Node], index: usize) -> Option<&Node> {
+    let norm = nodes.get(index.checked_sub(1)?)?;
+    let normed = matches!(norm.op, Op::RmsNorm { .. }) && nodes[index].inputs == [norm.output];
+    (normed && read_once(nodes, norm)).then_some(norm)
+}
+
+fn read_once(nodes: &[Node], node: &Node) -> bool {
+    let readers = nodes.iter().filter(|n| n.inputs.contains(&node.output));
+    readers.count() == 1
 }
 
 fn lifetimes(graph: &Graph, max_rows: MaxRows) -> Result<Vec<Lifetime>> {

@@ -23,6 +23,7 @@ const BUFFERS: Buffers = Buffers {
     arena: DevicePtr(1 << 32),
     cache: DevicePtr(2 << 32),
     partial: DevicePtr(3 << 32),
+    arrived: DevicePtr(6 << 32),
     partial_len: 20 * 6 * 3 * 66,
     inputs: DevicePtr(4 << 32),
     drawn: DevicePtr(5 << 32),
@@ -45,7 +46,7 @@ fn ready<T: MatrixType>(name: &str, matrix: DType) -> Option<Ready> {
     let plan = plan(name, matrix);
     let mut memory = Memory::new(Failing::new(Target::Sm80, None).0);
     let host = weights(name, &plan);
-    let weights = DeviceWeights::upload::<T>(&mut memory, &plan, &lower(&plan), &host);
+    let weights = DeviceWeights::upload::<T>(&mut memory, &plan, &lower(&plan).unwrap(), &host);
     Some(Ready {
         kernels: Kernels::load(memory.driver()).unwrap(),
         weights: weights.unwrap(),
@@ -96,7 +97,7 @@ impl Ready {
             layout: Layout::new(extent, widths),
             num_blocks: BLOCKS,
         };
-        let stages = lower(&self.plan);
+        let stages = lower(&self.plan).unwrap();
         let of = |stage| step.launches::<T>(stage).unwrap();
         stages.iter().map(|s| (s.work, of(s))).collect()
     }
@@ -126,14 +127,10 @@ fn a_decode_step_splits_attention_over_chunks() {
     };
     // Two tokens of six heads of a group fit one tile of 16 rows.
     let layer = [
-        "rms_norm_f16",
-        "linear_f16_t8",
-        "rope_append_f16",
+        "norm_linear_rope_append_f16_t8",
         "paged_attention_f16_d64",
-        "paged_attention_f16_merge",
         "linear_f16_t8",
-        "rms_norm_f16",
-        "linear_silu_mul_f16_t8",
+        "norm_linear_silu_mul_f16_t8",
         "linear_f16_t8",
     ];
     let end = ["embed_f32", "rms_norm_f16", "linear_f16_t8"];
@@ -151,8 +148,7 @@ fn a_prefill_takes_attention_by_tiles_and_products_of_many_tokens() {
     };
     let layer = [
         "rms_norm_bf16",
-        "linear_bf16_t16",
-        "rope_append_bf16",
+        "linear_rope_append_bf16_t16",
         "flash_attention_bf16_d128",
         "linear_bf16_t16",
         "rms_norm_bf16",
@@ -196,6 +192,12 @@ fn view(launch: &Launch, param: u32) -> (u64, u64) {
     (view.ptr.0, view.bytes)
 }
 
+fn last_two(launch: &Launch) -> [u32; 2] {
+    let mut params = launch.args.views.iter().rev().map(|view| view.param);
+    let last = params.next().unwrap();
+    [params.next().unwrap(), last]
+}
+
 #[test]
 fn each_layer_has_its_own_part_of_the_cache() {
     let Some(ready) = ready::<f16>(TIED, DType::F16) else {
@@ -207,7 +209,8 @@ fn each_layer_has_its_own_part_of_the_cache() {
     let mut seen = 0;
     for (work, launches) in ready.launches::<f16>(&step) {
         let (layer, params) = match work {
-            Work::RopeAppend { layer, .. } => (layer, [4, 5]),
+            // Keys and values are its last pointers.
+            Work::LinearRopeAppend { layer, .. } => (layer, last_two(&launches[0])),
             Work::Attention { layer, .. } => (layer, [1, 2]),
             _ => continue,
         };
@@ -229,7 +232,7 @@ fn every_activation_lies_in_the_arena_where_the_plan_has_it() {
         BUFFERS.arena.0,
         BUFFERS.arena.0 + ready.plan.arena_bytes as u64,
     );
-    let stages = lower(&ready.plan);
+    let stages = lower(&ready.plan).unwrap();
     let mut outputs = 0;
     for (stage, (work, launches)) in stages.iter().zip(ready.launches::<f16>(&step)) {
         let at = start + ready.plan.offsets[stage.output.0] as u64;

@@ -25,7 +25,7 @@ struct Loaded {
 
 fn load(name: &str, plan: Plan, target: Target) -> Loaded {
     let host = weights(name, &plan);
-    let stages: Vec<Stage> = lower(&plan);
+    let stages: Vec<Stage> = lower(&plan).unwrap();
     let mut memory = Memory::new(Failing::new(target, None).0);
     let device = match plan.graph.matrix {
         DType::Bf16 => DeviceWeights::upload::<bf16>(&mut memory, &plan, &stages, &host),
@@ -164,7 +164,7 @@ fn every_byte_is_counted() {
 #[test]
 fn whatever_fails_on_the_way_leaves_nothing_behind() {
     let plan = plan(TIED, DType::F16);
-    let (host, stages) = (weights(TIED, &plan), lower(&plan));
+    let (host, stages) = (weights(TIED, &plan), lower(&plan).unwrap());
     let upload = |at| {
         let (driver, seen) = Failing::new(Target::Sm80, at);
         let mut memory = Memory::new(driver);

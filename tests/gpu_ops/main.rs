@@ -13,6 +13,7 @@ mod gpu_cases;
 mod kernels;
 
 mod attention_rows;
+mod fused;
 mod overflow;
 mod ptx_text;
 mod reference;

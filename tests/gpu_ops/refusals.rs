@@ -5,8 +5,9 @@ use half::{bf16, f16};
 use qwarp::backend::SequenceSpan;
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::backend::gpu::launch::{
-    AddRmsNorm, Argmax, BiasRopeAppend, Embed, FlashAttention, Linear, LinearOut, LinearSiluMul,
-    PagedAttention, RmsNorm, RopeAppend, SampleRows, SiluMul, span_words,
+    AddRmsNorm, Argmax, Embed, FlashAttention, Linear, LinearOut, LinearRopeAppend, LinearSiluMul,
+    NormIn, NormLinearRopeAppend, NormLinearSiluMul, PagedAttention, RmsNorm, RopeOut, SampleRows,
+    SiluMul, span_words,
 };
 use qwarp::driver::{DevicePtr, DeviceType, DriverError, In, InOut, Launch, Out, Target};
 use qwarp::shape::Heads;
@@ -30,21 +31,26 @@ fn refused(launch: Result<Launch, DriverError>, expected: &str) {
     assert_eq!(found, format!("launch of {expected}"));
 }
 
-fn rope() -> RopeAppend<f16> {
-    RopeAppend {
+fn rope() -> LinearRopeAppend<f16> {
+    LinearRopeAppend {
         tokens: 3,
-        heads: Heads {
-            query: 4,
-            kv: 2,
-            dim: 6,
+        k: 20,
+        x: input(60),
+        weights: input(8 * 2 * 256),
+        rope: RopeOut {
+            heads: Heads {
+                query: 4,
+                kv: 2,
+                dim: 16,
+            },
+            blocks: 2,
+            bias: Some(input(128)),
+            cos_sin: input(48),
+            slot_mapping: input(3),
+            q: output(192),
+            keys: in_out(1024),
+            values: in_out(1024),
         },
-        blocks: 2,
-        qkv: input(144),
-        cos_sin: input(18),
-        slot_mapping: input(3),
-        q: output(72),
-        keys: in_out(384),
-        values: in_out(384),
     }
 }
 
@@ -55,6 +61,7 @@ fn wrong_lengths_are_refused() {
     };
     norms(&kernels);
     ropes(&kernels);
+    norms_within(&kernels);
     products(&kernels);
     attentions(&kernels);
     samples(&kernels);
@@ -253,32 +260,78 @@ fn norms(kernels: &Kernels) {
 
 fn ropes(kernels: &Kernels) {
     assert!(rope().launch(kernels).is_ok());
-    let short = RopeAppend {
-        values: in_out(383),
-        ..rope()
+    let with = |change: fn(&mut LinearRopeAppend<f16>), expected: &str| {
+        let mut rope = rope();
+        change(&mut rope);
+        let expected = format!("linear_rope_append: {expected}");
+        refused(rope.launch(kernels), &expected);
     };
-    let expected = "rope_append: values has 383 elements, expected 384 \
-                    (blocks 2, kv heads 2, block size 16, dim 6)";
-    refused(short.launch(kernels), expected);
-    let odd = RopeAppend {
-        heads: Heads {
-            query: 4,
-            kv: 2,
-            dim: 5,
+    let expected = "values has 1023 elements, expected 1024 \
+                    (blocks 2, kv heads 2, block size 16, dim 16)";
+    with(|r| r.rope.values = in_out(1023), expected);
+    let expected = "dim = 24, expected a multiple of 16";
+    with(|r| r.rope.heads.dim = 24, expected);
+    let expected = "bias has 127 elements, expected 128 (n 128)";
+    with(|r| r.rope.bias = Some(input(127)), expected);
+    let expected = "cos_sin has 47 elements, expected 48 (tokens 3, dim 16)";
+    with(|r| r.rope.cos_sin = input(47), expected);
+    let expected = "slot_mapping has 4 elements, expected 3 (tokens 3)";
+    with(|r| r.rope.slot_mapping = input(4), expected);
+    let expected = "q has 191 elements, expected 192 (tokens 3, query heads 4, dim 16)";
+    with(|r| r.rope.q = output(191), expected);
+    let expected = "x has 61 elements, expected 60 (tokens 3, k 20)";
+    with(|r| r.x = input(61), expected);
+    let expected =
+        "weights has 4095 elements, expected 4096 (row tiles 8, k tiles 2, elements 256)";
+    with(|r| r.weights = input(4095), expected);
+}
+
+fn norms_within(kernels: &Kernels) {
+    let LinearRopeAppend { weights, rope, .. } = rope();
+    let norm = NormIn {
+        x: input(60),
+        weight: input(20),
+        eps: 1e-6,
+    };
+    let one = NormLinearRopeAppend {
+        tokens: 3,
+        k: 20,
+        norm,
+        weights,
+        rope,
+    };
+    assert!(one.launch(kernels).is_ok());
+    let short = NormLinearRopeAppend {
+        norm: NormIn {
+            weight: input(19),
+            ..norm
         },
-        ..rope()
+        ..one
     };
-    refused(
-        odd.launch(kernels),
-        "rope_append: dim = 5, expected an even number",
-    );
-    let bias = BiasRopeAppend {
-        rope: rope(),
-        bias: input(47),
+    let expected = "norm_linear_rope_append: norm has 19 elements, expected 20 (k 20)";
+    refused(short.launch(kernels), expected);
+    let product = |tokens: usize, n: usize, k: usize, tiles: usize| NormLinearSiluMul::<f16> {
+        tokens,
+        n,
+        k,
+        norm: NormIn {
+            x: input(tokens * k),
+            weight: input(k),
+            eps: 1e-6,
+        },
+        weights: input(n.div_ceil(8) * tiles * 256),
+        out: output(tokens * n),
     };
-    let expected = "bias_rope_append: bias has 47 elements, expected 48 \
-                    (query and 2 kv heads 8, dim 6)";
-    refused(bias.launch(kernels), expected);
+    assert!(product(8, 9, 20, 2).launch(kernels).is_ok());
+    let expected = "norm_linear_silu_mul: tokens = 9, expected at most 8";
+    refused(product(9, 9, 20, 2).launch(kernels), expected);
+    let expected =
+        "norm_linear_silu_mul: 8 rows of 18944 do not fit in 101376 bytes of shared memory";
+    refused(product(8, 9, 18_944, 1184).launch(kernels), expected);
+    let mut wrong = product(2, 9, 20, 2);
+    wrong.out = output(17);
+    let expected = "norm_linear_silu_mul: out has 17 elements, expected 18 (tokens 2, n 9)";
+    refused(wrong.launch(kernels), expected);
 }
 
 /// Two sequences: 300 positions, of which 2 are new, and 3.
@@ -309,18 +362,21 @@ fn attentions(kernels: &Kernels) {
     odd.heads.dim = 80;
     let expected = "head dim 80: there are kernels for 64 and 128 alone";
     refused(odd.launch(kernels), &format!("flash_attention: {expected}"));
-    let paged = |attention, partial| {
+    let paged = |attention, partial, arrived| {
         let paged = PagedAttention {
             attention,
-            partial: output(partial),
+            partial: in_out(partial),
+            arrived: in_out(arrived),
         };
-        paged.launches(kernels).map(|[first, _]| first)
+        paged.launch(kernels)
     };
-    refused(paged(odd, 0), &format!("paged_attention: {expected}"));
-    assert!(paged(attention(), 2640).is_ok());
+    refused(paged(odd, 0, 4), &format!("paged_attention: {expected}"));
+    assert!(paged(attention(), 2640, 4).is_ok());
     let expected = "paged_attention: partial has 2639 elements, expected 2640 \
                     (tokens 5, query heads 4, chunks 2, dim and 2 66)";
-    refused(paged(attention(), 2639), expected);
+    refused(paged(attention(), 2639, 4), expected);
+    let expected = "paged_attention: arrived has 3 elements, expected 4 (sequences 2, row tiles 2)";
+    refused(paged(attention(), 2640, 3), expected);
     let with = |change: fn(&mut FlashAttention<f16>), expected: &str| {
         let mut attention = attention();
         change(&mut attention);

@@ -109,21 +109,22 @@ fn dim(kernel: &str) -> Option<usize> {
 fn of_model(entry: &EntryFacts, launch: &Launch, model: &Sizes) -> Option<usize> {
     let words = words(launch);
     let Heads { query, kv, dim } = model.heads;
-    let [x, y, _] = launch.geometry.grid.map(|n| n as usize);
     let merge = entry.name.ends_with("_merge");
     let found = |is: bool| is.then_some(0);
     match (entry.file, &words[..]) {
-        ("embed", &[n]) | ("rms_norm", &[n, _]) => found(model.hidden.contains(&n)),
+        ("embed", &[_, n]) | ("rms_norm", &[n, _]) => found(model.hidden.contains(&n)),
         ("silu_mul", &[n]) => found(model.inner.contains(&n)),
-        ("rope_append", heads) => found(heads == [query, kv, dim]),
+        ("linear_rope_append", &[_, k, ref heads @ ..])
+        | ("norm_linear_rope_append", &[_, k, ref heads @ .., _]) => {
+            found(heads == [query, kv, dim] && model.hidden.contains(&k))
+        }
+        ("norm_linear_silu_mul", &[_, _, k, _]) => found(model.hidden.contains(&k)),
+        ("sample", &[vocab, ..]) => found(vocab == model.vocab),
         ("argmax", &[parts]) if merge => found(parts == Argmax::parts(model.vocab)),
         ("argmax", &[vocab]) => found(vocab == model.vocab),
         ("linear", &[_, n, k, _]) if n.is_multiple_of(ROWS) => model.depths.get(&k).copied(),
         ("linear_silu_mul", &[_, n, k]) if (2 * n).is_multiple_of(ROWS) => {
             found(model.hidden.contains(&k))
-        }
-        ("paged_attention", _) if merge => {
-            found(x == query && launch.geometry.block[0] as usize == dim && y > 0)
         }
         ("flash_attention", heads) | ("paged_attention", heads) => {
             found(heads.starts_with(&[query, kv]) && self::dim(entry.name) == Some(dim))
@@ -136,14 +137,18 @@ fn of_model(entry: &EntryFacts, launch: &Launch, model: &Sizes) -> Option<usize>
 fn is_odd(entry: &EntryFacts, launch: &Launch) -> bool {
     let words = words(launch);
     let odd = |n: usize| n % 2 == 1;
-    let [x, y, _] = launch.geometry.grid.map(|n| n as usize);
     match (entry.file, &words[..]) {
-        ("embed" | "silu_mul" | "argmax", &[n]) | ("rms_norm", &[n, _]) => odd(n) && n > 1,
-        ("rope_append", &[_, _, dim]) => odd(dim / 2) && dim > 2,
+        ("embed", &[_, n])
+        | ("silu_mul" | "argmax", &[n])
+        | ("rms_norm", &[n, _])
+        | ("sample", &[n, ..]) => odd(n) && n > 1,
+        ("linear_rope_append" | "norm_linear_rope_append", &[tokens, k, query, kv, ..]) => {
+            odd(tokens) && odd(k) && odd(query / kv)
+        }
+        ("norm_linear_silu_mul", &[tokens, n, k, _]) => odd(tokens) && odd(n) && odd(k),
         ("linear", &[tokens, n, k, _]) | ("linear_silu_mul", &[tokens, n, k]) => {
             odd(tokens) && odd(n) && odd(k)
         }
-        ("paged_attention", &[_]) => odd(x) && x > 1 && odd(y),
         // Tokens, and heads of a group.
         ("flash_attention" | "paged_attention", &[query, kv, ..]) => {
             let width = dim(entry.name).unwrap_or(1) * query * 2;

@@ -62,7 +62,7 @@ impl Footprint {
         facts: &DeviceFacts,
         stored: Stored<'_>,
     ) -> Result<Self> {
-        let stages = lower(plan);
+        let stages = lower(plan)?;
         let mut footprint = Footprint::default();
         for index in 0..plan.graph.weights.len() {
             footprint.add_weight(plan, &stages, WeightId(index), (facts, stored))?;
@@ -71,7 +71,9 @@ impl Footprint {
         let granule = facts.granule_bytes;
         footprint.add(|f| &mut f.arena, sizes.arena as u64, granule)?;
         footprint.add(|f| &mut f.kv_cache, sizes.cache as u64, granule)?;
-        footprint.add(|f| &mut f.partials, sizes.partial as u64, granule)?;
+        for bytes in [sizes.partial, sizes.arrived] {
+            footprint.add(|f| &mut f.partials, bytes as u64, granule)?;
+        }
         footprint.add(|f| &mut f.step_inputs, sizes.inputs as u64, granule)?;
         for bytes in sizes.sampling {
             footprint.add(|f| &mut f.sampling, bytes as u64, granule)?;
@@ -170,6 +172,8 @@ struct Sizes {
     arena: usize,
     cache: usize,
     partial: usize,
+    /// Counters of attention's tiles.
+    arrived: usize,
     inputs: usize,
     drawn: usize,
     /// The drawn tokens, then what [`Draws::bytes`] says.
@@ -203,6 +207,8 @@ impl Sizes {
         let context = product(&[num_blocks, BLOCK_SIZE], "slots")?;
         // The chunks of a context do not depend on the type.
         let chunks = PagedAttention::<f16>::chunks(context);
+        // Sequences of more than one token take this way only where one tile holds them, as it holds one.
+        let tiles = PagedAttention::<f16>::tiles(heads, 1);
         let split = tokens.min(SPLIT_TOKENS);
         let partial = [split, heads.query, chunks, heads.dim + 2, WORD];
         let words = |count: usize| product(&[count, WORD], "inputs of a step");
@@ -224,6 +230,7 @@ impl Sizes {
             arena: plan.arena_bytes,
             cache: cache_bytes(plan, num_blocks)?,
             partial: product(&partial, "partial results of attention")?,
+            arrived: product(&[max_num_seqs, tiles, WORD], "counters of attention")?,
             inputs: words(inputs.words())?,
             drawn,
             sampling: [drawn, state, bins, changes, argmax],
@@ -234,11 +241,14 @@ impl Sizes {
 /// Allocates what steps of `plan` need.
 pub fn allocate(memory: &mut Memory, plan: &Plan, options: GpuOptions) -> Result<Buffers> {
     let sizes = Sizes::of(plan, options)?;
+    let arrived = memory.alloc(sizes.arrived)?;
+    memory.driver().fill(arrived, 0, sizes.arrived)?;
     Ok(Buffers {
         arena: memory.alloc(sizes.arena)?,
         cache: memory.alloc(sizes.cache)?,
         partial: memory.alloc(sizes.partial)?,
         partial_len: sizes.partial / WORD,
+        arrived,
         inputs: memory.alloc(sizes.inputs)?,
         drawn: memory.alloc(sizes.drawn)?,
     })

@@ -77,7 +77,7 @@ impl GpuBackend {
         driver: Box<dyn Driver>,
     ) -> Result<GpuBackend> {
         let kernels = Kernels::load(driver.as_ref())?;
-        let stages = lower(&plan);
+        let stages = lower(&plan)?;
         check_in_place(&plan)?;
         let mut memory = Memory::new(driver);
         let upload = match plan.graph.matrix {

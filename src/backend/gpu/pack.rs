@@ -21,6 +21,14 @@ pub enum Rows<'a, S> {
         /// `(n, k)`.
         up: &'a [S],
     },
+    /// Heads of `dim` rows, a multiple of 16: eight of a head's lower half, then the eight that they are rotated with, `dim /
+    /// 2` further on.
+    Heads {
+        /// `(heads * dim, k)`.
+        matrix: &'a [S],
+        /// Rows of a head.
+        dim: usize,
+    },
 }
 
 /// Rows of tiles of a plain matrix of `n` rows.
@@ -43,7 +51,7 @@ impl<'a, S> Rows<'a, S> {
     pub fn tiles(&self, k: usize) -> usize {
         let rows = |matrix: &[S]| matrix.len() / k.max(1);
         match self {
-            Rows::Plain(matrix) => plain_tiles(rows(matrix)),
+            Rows::Plain(matrix) | Rows::Heads { matrix, .. } => plain_tiles(rows(matrix)),
             Rows::GateUp { gate, up } => gate_up_tiles(rows(gate).max(rows(up))),
         }
     }
@@ -54,6 +62,11 @@ impl<'a, S> Rows<'a, S> {
             Rows::Plain(matrix) => (matrix, tile * TILE + row),
             Rows::GateUp { gate, .. } if row < HALF => (gate, tile * HALF + row),
             Rows::GateUp { up, .. } => (up, tile * HALF + row - HALF),
+            Rows::Heads { matrix, dim } => {
+                let tiles = (dim / TILE).max(1);
+                let (head, low) = (tile / tiles, tile % tiles * HALF + row % HALF);
+                (matrix, head * dim + low + row / HALF * (dim / 2))
+            }
         };
         matrix.get(index * k..(index + 1) * k)
     }
@@ -152,6 +165,28 @@ mod tests {
         }
         let other = packed.iter().filter(|x| **x != 0).count();
         assert_eq!(other, 2 * n * k);
+    }
+
+    #[test]
+    fn halves_of_a_head_alternate_by_eights() {
+        for (heads, dim, k) in [(3, 64, 5), (2, 128, 17), (5, 32, 16), (4, 16, 3)] {
+            let matrix: Vec<u32> = (1..=(heads * dim * k) as u32).collect();
+            let rows = Rows::Heads {
+                matrix: &matrix,
+                dim,
+            };
+            let packed = pack(&rows, k, |x| x);
+            assert_eq!(packed.len(), heads * dim / 16 * k.div_ceil(16) * 256);
+            for (i, element) in matrix.iter().enumerate() {
+                let (row, at) = (i / k, i % k);
+                let (head, row) = (row / dim, row % dim);
+                let (upper, low) = (row / (dim / 2), row % (dim / 2));
+                let place = head * dim + low / 8 * 16 + upper * 8 + low % 8;
+                assert_eq!(fragment(&packed, k, place, at), *element, "row {i}");
+            }
+            let other = packed.iter().filter(|x| **x != 0).count();
+            assert_eq!(other, matrix.len());
+        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use half::{bf16, f16};
 use super::inputs::{Extent, Layout};
 use super::kernels::Kernels;
 use super::launch::{
-    Embed, FlashAttention, Linear, LinearOut, LinearSiluMul, MatrixType, PagedAttention, RmsNorm,
-    RopeAppend, SiluMul,
+    Embed, FlashAttention, Linear, LinearOut, LinearRopeAppend, LinearSiluMul, MatrixType, NormIn,
+    NormLinearRopeAppend, NormLinearSiluMul, PagedAttention, RmsNorm, RopeOut, SiluMul,
 };
-use super::lower::{Stage, Work};
+use super::lower::{Norm, Stage, Work};
 use super::weights::DeviceWeights;
 use crate::DType;
 use crate::config::engine::BLOCK_SIZE;
@@ -27,6 +27,8 @@ pub struct Buffers {
     pub partial: DevicePtr,
     /// Elements that `partial` has room for.
     pub partial_len: usize,
+    /// Counters of attention, zero between launches: for each sequence, the tiles of one token.
+    pub arrived: DevicePtr,
     /// The step's inputs, where [`Layout`] says.
     pub inputs: DevicePtr,
     /// `(R)`: the tokens that the step before drew.
@@ -62,15 +64,7 @@ impl Step<'_> {
         }
         let launch = match stage.work {
             Work::Embed { table } => self.embed(table, stage.output)?,
-            Work::RmsNorm { x, weight, eps } => RmsNorm {
-                rows,
-                n: self.cols(x),
-                eps,
-                x: self.input::<f32>(x),
-                weight: self.weights.vector(weight),
-                out: self.output::<T>(stage.output),
-            }
-            .launch(self.kernels)?,
+            Work::RmsNorm(norm) => self.rms_norm::<T>(norm, stage.output)?,
             Work::Linear {
                 x,
                 weight,
@@ -92,23 +86,22 @@ impl Step<'_> {
                 }
                 .launch(self.kernels)?
             }
-            Work::LinearSiluMul { x, weight } => {
-                let (rows_of_both, k) = self.weights.shape(weight);
-                LinearSiluMul {
-                    tokens: rows,
-                    n: rows_of_both / 2,
-                    k,
-                    x: self.input::<T>(x),
-                    weights: self.weights.packed(weight),
-                    out: self.output(stage.output),
-                }
-                .launch(self.kernels)?
+            Work::LinearSiluMul { norm, x, weight } => {
+                return self.linear_silu_mul::<T>(norm, x, weight, stage.output);
             }
-            Work::RopeAppend { qkv, layer, heads } => {
-                self.rope_append::<T>(qkv, layer, heads, stage.output)?
+            Work::LinearRopeAppend {
+                norm,
+                x,
+                weight,
+                bias,
+                layer,
+                heads,
+            } => {
+                let rope = self.rope_out::<T>(bias, layer, heads, stage.output);
+                return self.linear_rope_append(norm, x, weight, rope);
             }
             Work::Attention { q, layer, heads } => {
-                return self.attention::<T>(q, layer, heads, stage.output);
+                self.attention::<T>(q, layer, heads, stage.output)?
             }
             Work::SiluMul { gate_up } => SiluMul {
                 rows,
@@ -202,28 +195,124 @@ impl Step<'_> {
         [DevicePtr(at), DevicePtr(at + bytes)]
     }
 
-    fn rope_append<T: MatrixType>(
+    fn rms_norm<T: MatrixType>(&self, norm: Norm, out: TensorId) -> Result<Launch> {
+        let NormIn { x, weight, eps } = self.norm_in(norm);
+        RmsNorm {
+            rows: self.rows(out),
+            n: self.cols(out),
+            eps,
+            x,
+            weight,
+            out: self.output::<T>(out),
+        }
+        .launch(self.kernels)
+    }
+
+    fn norm_in(&self, norm: Norm) -> NormIn {
+        NormIn {
+            x: self.input(norm.x),
+            weight: self.weights.vector(norm.weight),
+            eps: norm.eps,
+        }
+    }
+
+    /// The norm, where one launch with the product behind it is better than two.
+    fn norm_within(&self, norm: Option<Norm>, x: TensorId) -> Option<NormIn> {
+        let norm = norm.map(|norm| self.norm_in(norm))?;
+        NormIn::suits(self.kernels.target(), self.rows(x), self.cols(x)).then_some(norm)
+    }
+
+    /// The launch of the norm that makes `x`, if it belongs to the stage, and then `product`.
+    fn after_norm<T: MatrixType>(
         &self,
-        qkv: TensorId,
+        norm: Option<Norm>,
+        x: TensorId,
+        product: Launch,
+    ) -> Result<Vec<Launch>> {
+        let norm = norm.map(|norm| self.rms_norm::<T>(norm, x)).transpose()?;
+        Ok(norm.into_iter().chain([product]).collect())
+    }
+
+    fn linear_silu_mul<T: MatrixType>(
+        &self,
+        norm: Option<Norm>,
+        x: TensorId,
+        weight: WeightId,
+        out: TensorId,
+    ) -> Result<Vec<Launch>> {
+        let (tokens, n, k) = (self.rows(out), self.cols(out), self.cols(x));
+        let weights = self.weights.packed(weight);
+        let out = self.output::<T>(out);
+        if let Some(norm) = self.norm_within(norm, x) {
+            let one = NormLinearSiluMul {
+                tokens,
+                n,
+                k,
+                norm,
+                weights,
+                out,
+            };
+            return Ok(vec![one.launch(self.kernels)?]);
+        }
+        let product = LinearSiluMul {
+            tokens,
+            n,
+            k,
+            x: self.input(x),
+            weights,
+            out,
+        };
+        self.after_norm::<T>(norm, x, product.launch(self.kernels)?)
+    }
+
+    fn linear_rope_append<T: MatrixType>(
+        &self,
+        norm: Option<Norm>,
+        x: TensorId,
+        weight: WeightId,
+        rope: RopeOut<T>,
+    ) -> Result<Vec<Launch>> {
+        let (tokens, k) = (self.rows(x), self.cols(x));
+        let weights = self.weights.packed(weight);
+        if let Some(norm) = self.norm_within(norm, x) {
+            let one = NormLinearRopeAppend {
+                tokens,
+                k,
+                norm,
+                weights,
+                rope,
+            };
+            return Ok(vec![one.launch(self.kernels)?]);
+        }
+        let product = LinearRopeAppend {
+            tokens,
+            k,
+            x: self.input(x),
+            weights,
+            rope,
+        };
+        self.after_norm::<T>(norm, x, product.launch(self.kernels)?)
+    }
+
+    fn rope_out<T: MatrixType>(
+        &self,
+        bias: Option<WeightId>,
         layer: usize,
         heads: Heads,
         q: TensorId,
-    ) -> Result<Launch> {
-        let tokens = self.rows(q);
+    ) -> RopeOut<T> {
         let [keys, values] = self.cache::<T>(layer, heads);
         let len = self.cache_len(heads);
-        RopeAppend::<T> {
-            tokens,
+        RopeOut {
             heads,
             blocks: self.num_blocks,
-            qkv: self.input(qkv),
+            bias: bias.map(|bias| self.weights.vector(bias)),
             cos_sin: self.layout.cos_sin(self.buffers.inputs),
             slot_mapping: self.layout.slot_mapping(self.buffers.inputs),
             q: self.output(q),
             keys: InOut::new(keys, len),
             values: InOut::new(values, len),
         }
-        .launch(self.kernels)
     }
 
     fn attention<T: MatrixType>(
@@ -232,7 +321,8 @@ impl Step<'_> {
         layer: usize,
         heads: Heads,
         out: TensorId,
-    ) -> Result<Vec<Launch>> {
+    ) -> Result<Launch> {
+        let longest = self.extent.longest;
         let [keys, values] = self.cache::<T>(layer, heads);
         let len = self.cache_len(heads);
         let attention = FlashAttention::<T> {
@@ -251,15 +341,15 @@ impl Step<'_> {
         };
         let chunks = PagedAttention::<T>::chunks(attention.context);
         let partial = attention.tokens * heads.query * chunks * (heads.dim + 2);
-        if !PagedAttention::<T>::suits(heads, attention.longest)
-            || partial > self.buffers.partial_len
-        {
-            return Ok(vec![attention.launch(self.kernels)?]);
+        if !PagedAttention::<T>::suits(heads, longest) || partial > self.buffers.partial_len {
+            return attention.launch(self.kernels);
         }
+        let tiles = PagedAttention::<T>::tiles(heads, longest);
         let paged = PagedAttention {
             attention,
-            partial: Out::new(self.buffers.partial, partial),
+            partial: InOut::new(self.buffers.partial, partial),
+            arrived: InOut::new(self.buffers.arrived, self.extent.sequences * tiles),
         };
-        Ok(paged.launches(self.kernels)?.into())
+        paged.launch(self.kernels)
     }
 }

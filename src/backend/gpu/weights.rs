@@ -35,13 +35,14 @@ pub struct DeviceWeights {
 pub(super) enum Packing {
     Plain,
     GateUp,
+    Heads { dim: usize },
 }
 
 impl Packing {
     /// Rows of tiles of a matrix of `rows` rows.
     pub(super) fn tiles(self, rows: usize) -> usize {
         match self {
-            Packing::Plain => pack::plain_tiles(rows),
+            Packing::Plain | Packing::Heads { .. } => pack::plain_tiles(rows),
             Packing::GateUp => pack::gate_up_tiles(rows / 2),
         }
     }
@@ -94,6 +95,10 @@ impl DeviceWeights {
                 let rows = match packing {
                     Packing::Plain => Rows::Plain(&elements),
                     Packing::GateUp => Rows::GateUp { gate, up },
+                    Packing::Heads { dim } => Rows::Heads {
+                        matrix: &elements,
+                        dim,
+                    },
                 };
                 let packed = pack::pack(&rows, k, |x: T| x);
                 places[index].packed = Some((memory.upload(&packed)?, packed.len()));
@@ -160,6 +165,9 @@ pub(super) fn multiplied(stages: &[Stage], id: WeightId) -> Option<Packing> {
     stages.iter().find_map(|stage| match stage.work {
         Work::Linear { weight, .. } if weight == id => Some(Packing::Plain),
         Work::LinearSiluMul { weight, .. } if weight == id => Some(Packing::GateUp),
+        Work::LinearRopeAppend { weight, heads, .. } if weight == id => {
+            Some(Packing::Heads { dim: heads.dim })
+        }
         _ => None,
     })
 }

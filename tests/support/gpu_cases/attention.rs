@@ -8,7 +8,7 @@ use qwarp::backend::cpu::reference::{self, Cache, Matrix};
 use qwarp::backend::gpu::launch::{self, AttentionType, span_words};
 use qwarp::backend::{SequenceSpan, StepInputs};
 use qwarp::config::engine::BLOCK_SIZE;
-use qwarp::driver::{DriverError, In, Launch, Target};
+use qwarp::driver::{DriverError, In, InOut, Launch, Out, Target};
 use qwarp::dtype::DType;
 use qwarp::shape::Heads;
 
@@ -296,21 +296,25 @@ impl<T: Real + AttentionType> Attention<T> {
         Cached { parts, by_slot }
     }
 
-    fn launches(
+    /// The launch, and the counters that it must leave at zero.
+    fn launch(
         &self,
         device: &Device<'_>,
         flash: launch::FlashAttention<T>,
-    ) -> Result<Vec<Launch>, DriverError> {
+    ) -> Result<(Launch, Option<InOut<u32>>), DriverError> {
         if self.way == Way::Flash {
-            return Ok(vec![flash.launch(device.kernels)?]);
+            return Ok((flash.launch(device.kernels)?, None));
         }
         let Heads { query, dim, .. } = self.heads;
         let chunks = launch::PagedAttention::<T>::chunks(flash.context);
+        let tiles = launch::PagedAttention::<T>::tiles(self.heads, flash.longest);
+        let partial: Out<f32> = device.output(flash.tokens * query * chunks * (dim + 2))?;
         let paged = launch::PagedAttention {
             attention: flash,
-            partial: device.output(flash.tokens * query * chunks * (dim + 2))?,
+            partial: InOut::new(partial.ptr, partial.len),
+            arrived: device.in_out(&vec![0; flash.sequences * tiles])?,
         };
-        Ok(paged.launches(device.kernels)?.to_vec())
+        Ok((paged.launch(device.kernels)?, Some(paged.arrived)))
     }
 
     /// As many rounding errors of weights as there are keys, each of half a unit at most and independent of the others, come
@@ -386,9 +390,10 @@ impl<T: Real + AttentionType> Case for Attention<T> {
             out,
         };
         let elements: usize = keys.parts.iter().map(|(_, rows)| rows.len()).sum();
+        let (launch, arrived) = self.launch(device, flash)?;
         let words = layout.tables.len() + 4 * layout.spans.len();
         Ok(Work {
-            launches: self.launches(device, flash)?,
+            launches: vec![launch],
             floor_bytes: 2 * (elements + queries.len()) * size_of::<T>() + 4 * words,
             outputs: Box::new(move || {
                 let q = Matrix {
@@ -406,7 +411,15 @@ impl<T: Real + AttentionType> Case for Attention<T> {
                 };
                 let expected = reference::attention(&q, heads, &step, &cache);
                 let out = Output::new::<T>("out", out.ptr, expected.data, Self::bound());
-                vec![out.in_rows(tokens)]
+                let zero = |arrived: InOut<u32>| {
+                    let zeros = vec![0.0; arrived.len];
+                    Output::new::<u32>("arrived", arrived.ptr, zeros, Bound::EXACT)
+                };
+                let arrived = arrived.map(zero);
+                [Some(out.in_rows(tokens)), arrived]
+                    .into_iter()
+                    .flatten()
+                    .collect()
             }),
         })
     }

@@ -16,14 +16,14 @@ use super::{Case, Device, Model, Op, Output, REAL, RowRange, Work};
 /// Exact products, summed in f32 with truncation: 64 steps of a chunk, at most 37 chunks. Each step loses less than 2^-22 of
 /// the largest of its terms and the sum so far, which is a few times the result's root mean square; what is lost is mostly of
 /// one sign, so it adds up along a chunk, and chunks' sums are rounded to nearest.
-const SUMS: Bound = Bound {
+pub(super) const SUMS: Bound = Bound {
     rtol: 1e-6,
     atol: 3e-5,
     nmse: 1e-10,
 };
 
 /// Tokens of a case, for each kernel in turn: up to 8, 16, 32, 128, and beyond.
-const TOKENS: [&[usize]; 5] = [
+pub(super) const TOKENS: [&[usize]; 5] = [
     &[1, 2, 3, 5, 7, 8],
     &[9, 10, 13, 15, 16],
     &[17, 23, 24, 31, 32],
@@ -146,7 +146,7 @@ const PERIOD: usize = 1_048_583;
 pub const OP: Op = Op { cases, at };
 
 /// Weights such that a sum of k products has the size of one.
-fn weights<T: Real>(n: usize, k: usize, seed: u32) -> Vec<T> {
+pub(super) fn weights<T: Real>(n: usize, k: usize, seed: u32) -> Vec<T> {
     let scale = 0.5 / (k as f32).sqrt();
     let few = values(
         0..(n * k).min(if n * k > MOST_VALUES {
@@ -160,14 +160,14 @@ fn weights<T: Real>(n: usize, k: usize, seed: u32) -> Vec<T> {
     all.map(|x| T::round(x * scale)).collect()
 }
 
-fn matrix<T: Real>(cols: usize, values: &[T]) -> Matrix {
+pub(super) fn matrix<T: Real>(cols: usize, values: &[T]) -> Matrix {
     Matrix {
         cols,
         data: wide(values),
     }
 }
 
-fn rounded<T: Real>(values: &[f32]) -> Vec<T> {
+pub(super) fn rounded<T: Real>(values: &[f32]) -> Vec<T> {
     values.iter().map(|x| T::round(*x)).collect()
 }
 
@@ -188,12 +188,7 @@ fn boxed<T: Real + LinearType>(
 }
 
 fn boxed_silu_mul<T: Real + LinearType>((rows, n, k): (usize, usize, usize)) -> Box<dyn Case> {
-    Box::new(LinearSiluMul::<T> {
-        rows: RowRange::first(rows),
-        n,
-        k,
-        of: PhantomData,
-    })
+    Box::new(LinearSiluMul::<T>::new(rows, n, k))
 }
 
 /// Every shape with every type and op; bias and residual in turns.
@@ -214,13 +209,11 @@ fn cases() -> Vec<Box<dyn Case>> {
     of::<f16>().chain(of::<bf16>()).collect()
 }
 
-/// At the sizes of a model: qkv, attention's output, gate and up, down, and the head for each sequence.
+/// At the sizes of a model: attention's output, gate and up, down, and the head for each sequence.
 fn at(model: &Model, rows: usize) -> Vec<Box<dyn Case>> {
     fn of<T: Real + LinearType>(m: &Model, rows: usize) -> Vec<Box<dyn Case>> {
-        let (q, kv) = (m.heads.q_dim(), m.heads.kv_dim());
         let mut cases = vec![
-            boxed::<T>((rows, q + 2 * kv, m.hidden), true, false),
-            boxed::<T>((rows, m.hidden, q), false, true),
+            boxed::<T>((rows, m.hidden, m.heads.q_dim()), false, true),
             boxed_silu_mul::<T>((rows, m.inner, m.hidden)),
             boxed::<T>((rows, m.hidden, m.inner), false, true),
         ];
@@ -318,11 +311,42 @@ impl<T: Real + LinearType> Case for Linear<T> {
     }
 }
 
-struct LinearSiluMul<T> {
-    rows: RowRange,
-    n: usize,
-    k: usize,
-    of: PhantomData<fn() -> T>,
+/// With SiLU times up, at one shape.
+pub struct LinearSiluMul<T> {
+    pub rows: RowRange,
+    pub n: usize,
+    pub k: usize,
+    pub(super) of: PhantomData<fn() -> T>,
+}
+
+impl<T: Real> LinearSiluMul<T> {
+    pub fn new(rows: usize, n: usize, k: usize) -> Self {
+        LinearSiluMul {
+            rows: RowRange::first(rows),
+            n,
+            k,
+            of: PhantomData,
+        }
+    }
+
+    /// The two matrices.
+    pub fn gate_and_up(&self) -> [Vec<T>; 2] {
+        let mut gate: Vec<T> = weights(2 * self.n, self.k, 26);
+        let up = gate.split_off(self.n * self.k);
+        [gate, up]
+    }
+}
+
+/// `silu(x G^T) * (x U^T)` by the reference.
+pub(super) fn silu_mul<T: Real>(x: &Matrix, gate: &[T], up: &[T]) -> Vec<f64> {
+    let gate = reference::linear(x, &matrix(x.cols, gate), None, None);
+    let up = reference::linear(x, &matrix(x.cols, up), None, None);
+    let rows = gate.rows().zip(up.rows());
+    let gate_up = Matrix {
+        cols: 2 * gate.cols,
+        data: rows.flat_map(|(gate, up)| [gate, up].concat()).collect(),
+    };
+    reference::silu_mul(&gate_up).data
 }
 
 impl<T: Real + LinearType> Case for LinearSiluMul<T> {
@@ -361,9 +385,7 @@ impl<T: Real + LinearType> Case for LinearSiluMul<T> {
         // Away from zero, where f16 has fewer digits than its bound says.
         let x = rows.values(k, 25).into_iter();
         let x: Vec<T> = x.map(|x| T::round(4.0 * x + 2.0f32.copysign(x))).collect();
-        let mut both: Vec<T> = weights(2 * n, k, 26);
-        let up = both.split_off(n * k);
-        let gate = both;
+        let [gate, up] = self.gate_and_up();
         let packed = pack(
             &Rows::GateUp {
                 gate: &gate,
@@ -391,16 +413,8 @@ impl<T: Real + LinearType> Case for LinearSiluMul<T> {
             launches: vec![launch.launch(device.kernels)?],
             floor_bytes: (2 * n * k + count * (k + n)) * size_of::<T>(),
             outputs: Box::new(move || {
-                let x = matrix(k, &x);
-                let gate = reference::linear(&x, &matrix(k, &gate), None, None);
-                let up = reference::linear(&x, &matrix(k, &up), None, None);
-                let rows = gate.rows().zip(up.rows());
-                let gate_up = Matrix {
-                    cols: 2 * n,
-                    data: rows.flat_map(|(gate, up)| [gate, up].concat()).collect(),
-                };
-                let expected = reference::silu_mul(&gate_up);
-                vec![Output::new::<T>("out", out.ptr, expected.data, bound).in_rows(count)]
+                let expected = silu_mul(&matrix(k, &x), &gate, &up);
+                vec![Output::new::<T>("out", out.ptr, expected, bound).in_rows(count)]
             }),
         })
     }

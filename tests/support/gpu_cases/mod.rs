@@ -12,10 +12,11 @@ mod attention;
 mod device;
 mod embed;
 mod linear;
+mod linear_rope;
 mod model;
+mod norm_linear;
 mod number;
 mod rms_norm;
-mod rope_append;
 mod sample;
 mod silu_mul;
 
@@ -28,7 +29,10 @@ use qwarp::dtype::DType;
 pub use attention::{Attention, Placement, Sequence, Way};
 pub use bound::Bound;
 pub use device::{Device, Failure, Output, Work};
+pub use linear::LinearSiluMul;
+pub use linear_rope::{Inputs as RopeInputs, LinearRope};
 pub use model::{Model, QUICK, REAL};
+pub use norm_linear::NormInputs;
 pub use number::{Real, values};
 
 /// Rows of a case. A row's values depend on its number alone, so any rows can be run by themselves.
@@ -86,14 +90,15 @@ pub struct Op {
 }
 
 /// Every op.
-const OPS: [Op; 8] = [
+const OPS: [Op; 10] = [
     embed::OP,
     rms_norm::OP,
     silu_mul::OP,
-    rope_append::OP,
     argmax::OP,
     sample::OP,
     linear::OP,
+    linear_rope::OP,
+    norm_linear::OP,
     attention::OP,
 ];
 

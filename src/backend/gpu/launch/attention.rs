@@ -7,7 +7,7 @@ use super::check::Check;
 use crate::backend::SequenceSpan;
 use crate::backend::gpu::kernels::Kernels;
 use crate::config::engine::BLOCK_SIZE;
-use crate::driver::{DeviceType, DriverError, Geometry, In, Launch, Out, Target};
+use crate::driver::{DeviceType, DriverError, Geometry, In, InOut, Launch, Out, Target};
 use crate::shape::Heads;
 
 /// Positions of a chunk (`CHUNK` of `cuda/common/attention.cuh`): part of the definition.
@@ -81,13 +81,15 @@ pub struct FlashAttention<T: DeviceType> {
     pub out: Out<T>,
 }
 
-/// The same by one launch over chunks and one that merges them: for sequences of few tokens.
+/// The same by a launch over chunks, which are merged where they end: for sequences of few tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct PagedAttention<T: DeviceType> {
-    /// All but the partial results.
+    /// All but what chunks meet in.
     pub attention: FlashAttention<T>,
-    /// `(T, query heads, PagedAttention::chunks(context), dim + 2)`: written by the first launch, read by the second.
-    pub partial: Out<f32>,
+    /// `(T, query heads, PagedAttention::chunks(context), dim + 2)`: written, then read.
+    pub partial: InOut<f32>,
+    /// `PagedAttention::tiles(heads, longest)` for each sequence: zeros, before and after.
+    pub arrived: InOut<u32>,
 }
 
 type FlashStub<T> = fn(
@@ -110,13 +112,13 @@ type PagedStub<T> = fn(
     In<T>,
     In<u32>,
     In<u32>,
-    Out<f32>,
+    InOut<f32>,
+    InOut<u32>,
+    Out<T>,
     u32,
     u32,
     u32,
 ) -> Result<Launch, DriverError>;
-type MergeStub<T> =
-    fn(&Kernels, Geometry, In<f32>, In<u32>, Out<T>, u32) -> Result<Launch, DriverError>;
 
 /// Head dims that attention has kernels for.
 pub const HEAD_DIMS: [usize; 2] = [64, 128];
@@ -127,8 +129,6 @@ pub trait AttentionType: DeviceType {
     const FLASH: [(usize, FlashStub<Self>); 2];
     /// Its kernels for few tokens, by head dim.
     const PAGED: [(usize, PagedStub<Self>); 2];
-    /// Its kernel that merges chunks.
-    const MERGE: MergeStub<Self>;
 }
 
 impl AttentionType for f16 {
@@ -140,7 +140,6 @@ impl AttentionType for f16 {
         (HEAD_DIMS[0], Kernels::paged_attention_f16_d64),
         (HEAD_DIMS[1], Kernels::paged_attention_f16_d128),
     ];
-    const MERGE: MergeStub<f16> = Kernels::paged_attention_f16_merge;
 }
 
 impl AttentionType for bf16 {
@@ -152,7 +151,6 @@ impl AttentionType for bf16 {
         (HEAD_DIMS[0], Kernels::paged_attention_bf16_d64),
         (HEAD_DIMS[1], Kernels::paged_attention_bf16_d128),
     ];
-    const MERGE: MergeStub<bf16> = Kernels::paged_attention_bf16_merge;
 }
 
 /// The kernel for heads of `dim`.
@@ -191,7 +189,6 @@ struct Counts {
     query: u32,
     kv: u32,
     sequences: u32,
-    longest: u32,
     /// Rows of the longest sequence for one KV head.
     rows: usize,
 }
@@ -217,13 +214,13 @@ impl<T: AttentionType> FlashAttention<T> {
         check.slice("spans", self.spans.ptr, self.spans.len, &words)?;
         check.slice("out", self.out.ptr, self.out.len, &q)?;
         check.count("tokens", self.tokens)?;
+        check.count_to("longest", self.longest, self.tokens)?;
         check.count("context", self.context)?;
         check.count("slots", self.blocks.saturating_mul(BLOCK_SIZE))?;
         let counts = Counts {
             query: check.count("query heads", query)?,
             kv: check.count("kv heads", kv)?,
             sequences: check.count_to("sequences", self.sequences, MOST)?,
-            longest: check.count_to("longest", self.longest, self.tokens)?,
             rows: self.longest.saturating_mul(self.heads.group()),
         };
         if !query.is_multiple_of(kv) {
@@ -268,16 +265,24 @@ impl<T: AttentionType> PagedAttention<T> {
         context.div_ceil(CHUNK)
     }
 
+    /// Tiles of 16 rows of all KV heads, for a sequence of `longest` tokens.
+    pub fn tiles(heads: Heads, longest: usize) -> usize {
+        let group = heads.query.checked_div(heads.kv).unwrap_or(0);
+        let rows = longest.saturating_mul(group);
+        heads.kv.saturating_mul(rows.div_ceil(ROWS))
+    }
+
     /// Whether this is the faster way for sequences of up to `longest` tokens: as long as one tile holds their rows.
     pub fn suits(heads: Heads, longest: usize) -> bool {
         longest <= 1 || longest.saturating_mul(heads.group()) <= ROWS
     }
 
-    /// The two launches, in order.
-    pub fn launches(&self, kernels: &Kernels) -> Result<[Launch; 2], DriverError> {
+    /// The launch.
+    pub fn launch(&self, kernels: &Kernels) -> Result<Launch, DriverError> {
         let PagedAttention {
             attention: all,
             partial,
+            arrived,
         } = *self;
         let check = Check {
             kernel: "paged_attention",
@@ -294,35 +299,29 @@ impl<T: AttentionType> PagedAttention<T> {
         ];
         check.slice("partial", partial.ptr, partial.len, &shape)?;
         let chunks = check.count("chunks", chunks)?;
-        let tiles = all.heads.kv.saturating_mul(counts.rows.div_ceil(ROWS));
+        let tiles = Self::tiles(all.heads, all.longest);
+        let shape = [("sequences", all.sequences), ("row tiles", tiles)];
+        check.slice("arrived", arrived.ptr, arrived.len, &shape)?;
         let tiles = check.count_to("row tiles of all kv heads", tiles, MOST)?;
-        check.count_to("longest", all.longest, MOST)?;
-        let by_chunk = Geometry {
+        let geometry = Geometry {
             grid: [chunks, tiles, counts.sequences],
             block: [THREADS, 1, 1],
             shared_bytes: shared_bytes(ROWS, paged_tiles(kernels.target(), dim), dim),
         };
-        let merge = Geometry {
-            grid: [counts.query, counts.longest, counts.sequences],
-            block: [dim as u32, 1, 1],
-            shared_bytes: 0,
-        };
-        let parts = In::new(partial.ptr, partial.len);
-        Ok([
-            stub(
-                kernels,
-                by_chunk,
-                all.q,
-                all.keys,
-                all.values,
-                all.block_tables,
-                all.spans,
-                partial,
-                counts.query,
-                counts.kv,
-                chunks,
-            )?,
-            (T::MERGE)(kernels, merge, parts, all.spans, all.out, chunks)?,
-        ])
+        stub(
+            kernels,
+            geometry,
+            all.q,
+            all.keys,
+            all.values,
+            all.block_tables,
+            all.spans,
+            partial,
+            arrived,
+            all.out,
+            counts.query,
+            counts.kv,
+            chunks,
+        )
     }
 }

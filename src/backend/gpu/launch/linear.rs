@@ -181,69 +181,91 @@ impl Variant {
 }
 
 /// What one CTA may have on every card of the target.
-fn most_shared(target: Target) -> u32 {
+pub(super) fn most_shared(target: Target) -> u32 {
     let bytes = Card::of(target).map(|card| card.cta_shared_bytes);
     bytes.min().unwrap_or(0)
 }
 
 /// Warps of a streaming CTA, so that all take equally many chunks of k, or as nearly as can be.
-fn warps(k: u32, fit: u32) -> u32 {
+pub(super) fn warps(k: u32, fit: u32) -> u32 {
     let chunks = k.div_ceil(CHUNK);
     chunks.div_ceil(chunks.div_ceil(fit.clamp(1, MOST_WARPS)))
 }
 
-/// What both ops check, and what they launch with.
-struct Prepared {
-    geometry: Geometry,
-    variant: usize,
-    tokens: u32,
-    n: u32,
-    k: u32,
+/// What every product launches with.
+pub(super) struct Prepared {
+    pub geometry: Geometry,
+    /// Which of the kernels.
+    pub variant: usize,
+    pub sizes: Sizes,
 }
 
-/// Slices of a product and its shape.
-struct Product<T: DeviceType> {
-    check: Check,
-    tokens: usize,
-    n: usize,
-    k: usize,
-    row_tiles: usize,
-    x: In<T>,
-    weights: In<T>,
+/// A product's shape as kernels take it.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub tokens: u32,
+    pub n: u32,
+    pub k: u32,
 }
 
-impl<T: DeviceType> Product<T> {
-    fn prepare(&self, target: Target, out: (DevicePtr, usize)) -> Result<Prepared, DriverError> {
-        let Product {
-            check,
-            x,
-            weights: w,
-            ..
-        } = *self;
-        let (tokens, n, k) = (("tokens", self.tokens), ("n", self.n), ("k", self.k));
-        check.slice("x", x.ptr, x.len, &[tokens, k])?;
+/// What goes into a product, and its shape.
+pub(super) struct Product<X: DeviceType, T: DeviceType> {
+    pub check: Check,
+    pub tokens: usize,
+    pub n: usize,
+    pub k: usize,
+    pub row_tiles: usize,
+    pub x: In<X>,
+    pub weights: In<T>,
+}
+
+impl<X: DeviceType, T: DeviceType> Product<X, T> {
+    /// Holds all but the output against the shape.
+    pub fn check(&self) -> Result<Sizes, DriverError> {
+        let (check, x, weights) = (self.check, self.x, self.weights);
+        let shape = [("tokens", self.tokens), ("k", self.k)];
+        check.slice("x", x.ptr, x.len, &shape)?;
         let packed = [
             ("row tiles", self.row_tiles),
             ("k tiles", depth_tiles(self.k)),
             ("elements", TILE_ELEMENTS),
         ];
-        check.slice("weights", w.ptr, w.len, &packed)?;
-        check.slice("out", out.0, out.1, &[tokens, n])?;
-        let tokens = check.count("tokens", self.tokens)?;
-        let (n, k) = (check.count("n", self.n)?, check.count("k", self.k)?);
+        check.slice("weights", weights.ptr, weights.len, &packed)?;
         if self.row_tiles > MOST_Y {
             let found = self.row_tiles;
             return Err(check.error(format!("{found} row tiles, expected at most {MOST_Y}")));
         }
+        Ok(Sizes {
+            tokens: check.count("tokens", self.tokens)?,
+            n: check.count("n", self.n)?,
+            k: check.count("k", self.k)?,
+        })
+    }
+
+    /// The same, and the grid of the variant for so many tokens.
+    pub fn prepare(&self, target: Target) -> Result<Prepared, DriverError> {
+        let sizes = self.check()?;
+        let Sizes { tokens, k, .. } = sizes;
         let variant = UP_TO.iter().take_while(|most| tokens > **most).count();
         Ok(Prepared {
             geometry: VARIANTS[variant].geometry(target, tokens, self.row_tiles, k),
             variant,
-            tokens,
-            n,
-            k,
+            sizes,
         })
     }
+}
+
+/// Null where there is none, which is how kernels know.
+pub(super) fn bias_or_null(
+    check: Check,
+    bias: Option<In<f32>>,
+    n: usize,
+) -> Result<In<f32>, DriverError> {
+    let Some(bias) = bias else {
+        return Ok(In::new(DevicePtr(0), 0));
+    };
+    check.slice("bias", bias.ptr, bias.len, &[("n", n)])?;
+    Ok(bias)
 }
 
 impl<T: LinearType> Linear<T> {
@@ -263,12 +285,10 @@ impl<T: LinearType> Linear<T> {
             LinearOut::Write(out) => (InOut::new(out.ptr, out.len), 0),
             LinearOut::Add(out) => (out, 1),
         };
-        let p = product.prepare(kernels.target(), (out.ptr, out.len))?;
-        // Null where there is none, which is how the kernel knows.
-        let bias = self.bias.unwrap_or(In::new(DevicePtr(0), 0));
-        if self.bias.is_some() {
-            check.slice("bias", bias.ptr, bias.len, &[("n", self.n)])?;
-        }
+        let p = product.prepare(kernels.target())?;
+        let shape = [("tokens", self.tokens), ("n", self.n)];
+        check.slice("out", out.ptr, out.len, &shape)?;
+        let bias = bias_or_null(check, self.bias, self.n)?;
         T::LINEAR[p.variant](
             kernels,
             p.geometry,
@@ -276,9 +296,9 @@ impl<T: LinearType> Linear<T> {
             self.weights,
             bias,
             out,
-            p.tokens,
-            p.n,
-            p.k,
+            p.sizes.tokens,
+            p.sizes.n,
+            p.sizes.k,
             add,
         )
     }
@@ -287,10 +307,11 @@ impl<T: LinearType> Linear<T> {
 impl<T: LinearType> LinearSiluMul<T> {
     /// The launch.
     pub fn launch(&self, kernels: &Kernels) -> Result<Launch, DriverError> {
+        let check = Check {
+            kernel: "linear_silu_mul",
+        };
         let product = Product {
-            check: Check {
-                kernel: "linear_silu_mul",
-            },
+            check,
             tokens: self.tokens,
             n: self.n,
             k: self.k,
@@ -298,16 +319,18 @@ impl<T: LinearType> LinearSiluMul<T> {
             x: self.x,
             weights: self.weights,
         };
-        let p = product.prepare(kernels.target(), (self.out.ptr, self.out.len))?;
+        let p = product.prepare(kernels.target())?;
+        let shape = [("tokens", self.tokens), ("n", self.n)];
+        check.slice("out", self.out.ptr, self.out.len, &shape)?;
         T::LINEAR_SILU_MUL[p.variant](
             kernels,
             p.geometry,
             self.x,
             self.weights,
             self.out,
-            p.tokens,
-            p.n,
-            p.k,
+            p.sizes.tokens,
+            p.sizes.n,
+            p.sizes.k,
         )
     }
 }

@@ -10,8 +10,9 @@ mod attention;
 mod check;
 mod embed;
 mod linear;
+mod linear_rope;
+mod norm_linear;
 mod rms_norm;
-mod rope_append;
 mod sample;
 mod sample_words;
 mod silu_mul;
@@ -24,15 +25,16 @@ pub use argmax::{Argmax, NO_TOKEN};
 pub use attention::{AttentionType, CHUNK, FlashAttention, HEAD_DIMS, PagedAttention, span_words};
 pub use embed::{Embed, EmbedType};
 pub use linear::{Linear, LinearOut, LinearSiluMul, LinearType};
+pub use linear_rope::{LinearRopeAppend, LinearRopeType, RopeOut};
+pub use norm_linear::{NormIn, NormLinearRopeAppend, NormLinearSiluMul, NormLinearType};
 pub use rms_norm::{AddRmsNorm, RmsNorm, RmsNormType};
-pub use rope_append::{BiasRopeAppend, RopeAppend, RopeType};
 pub use sample::SampleRows;
 pub use sample_words::{SampleLimits, SampleWords};
 pub use silu_mul::{SiluMul, SiluMulType};
 
 /// A type of matrix inputs and of the cache: the kernels of every op exist for it.
 pub trait MatrixType:
-    AttentionType + EmbedType + LinearType + RmsNormType + RopeType + SiluMulType
+    AttentionType + EmbedType + LinearType + LinearRopeType + NormLinearType + RmsNormType + SiluMulType
 {
     /// The type.
     const DTYPE: DType;
