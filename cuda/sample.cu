@@ -40,12 +40,14 @@ using qwarp::Wide;
 __device__ uint64_t last_of_equals(const SampleRow& row, uint32_t falling, uint64_t last, uint64_t each, Wide wanted) {
   for (uint32_t part = 0; part < gridDim.y; ++part) {
     const Part loaded = qwarp::load_part(row, part);
+    float logits[RUN];
+    loaded.run(logits);
     Wide values[RUN];
 #pragma unroll
     for (uint32_t k = 0; k < RUN; ++k) {
-      const uint32_t i = threadIdx.x * RUN + k;
-      const uint64_t rank = loaded.rank(i);
-      const bool counts = rank >> 32 == falling && rank <= last && loaded.token(i) < row.vocab;
+      const uint32_t token = loaded.token(threadIdx.x * RUN + k);
+      const uint64_t rank = qwarp::rank_of(logits[k], token);
+      const bool counts = rank >> 32 == falling && rank <= last && token < row.vocab;
       values[k] = counts ? each : 0;
     }
     const qwarp::Scan scan = qwarp::block_scan(values);
@@ -102,15 +104,16 @@ __device__ void count_to(const SampleRow& row, uint32_t digit, Wide wanted) {
 // The masses of what may be drawn of a part, and their sums.
 __device__ qwarp::Scan draw_masses(const SampleRow& row, uint32_t index, Wide (&values)[RUN]) {
   const Part part = qwarp::load_part(row, index);
+  float logits[RUN];
+  part.run(logits);
   const uint64_t last = row.state[qwarp::LAST];
   const double least = row.setting(qwarp::MIN_P);
 #pragma unroll
   for (uint32_t k = 0; k < RUN; ++k) {
     values[k] = 0;
-    const uint32_t i = threadIdx.x * RUN + k;
-    if (part.rank(i) > last) continue;
+    if (qwarp::rank_of(logits[k], part.token(threadIdx.x * RUN + k)) > last) continue;
     // What lies past the row's end is -inf and has no mass.
-    const double weight = row.weight(part.logits[i]);
+    const double weight = row.weight(logits[k]);
     if (weight >= least) values[k] = qwarp::mass_of(weight);
   }
   return qwarp::block_scan(values);

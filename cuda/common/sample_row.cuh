@@ -119,6 +119,9 @@ __device__ inline float changed(const SampleRow& row, const Change& change, floa
   return logit;
 }
 
+// Ascending ranks are falling logits, and rising tokens of equal logits.
+__device__ inline uint64_t rank_of(float logit, uint32_t token) { return ~key_of(logit, token); }
+
 // The logits of one part of a row, in shared memory.
 struct Part {
   // The part's first token.
@@ -126,8 +129,20 @@ struct Part {
   const float* logits;
 
   __device__ uint32_t token(uint32_t i) const { return first + i; }
-  // Ascending ranks are falling logits, and rising tokens of equal logits.
-  __device__ uint64_t rank(uint32_t i) const { return ~key_of(logits[i], token(i)); }
+  __device__ uint64_t rank(uint32_t i) const { return rank_of(logits[i], token(i)); }
+  // The eight that this thread has in a scan, from `threadIdx.x * RUN` on. Two accesses of 16 bytes: one after the other, eight
+  // would each meet seven other lanes in their bank.
+  __device__ void run(float (&values)[RUN]) const {
+    const float4* from = reinterpret_cast<const float4*>(logits + threadIdx.x * RUN);
+    const float4 v[2] = {from[0], from[1]};
+#pragma unroll
+    for (uint32_t half = 0; half < 2; ++half) {
+      values[4 * half] = v[half].x;
+      values[4 * half + 1] = v[half].y;
+      values[4 * half + 2] = v[half].z;
+      values[4 * half + 3] = v[half].w;
+    }
+  }
 };
 
 // Every thread of the CTA takes part. What lies past the row's end is -inf, and is no token.
