@@ -15,17 +15,17 @@
 // number: three digits of the bits by a histogram each, of counts for top-k and of masses for top-p, and then the token among
 // equal logits by a walk of one CTA along the row, only where the filter ends inside of them. Temperature 0 ends after max. A
 // row with NaN, +inf or no finite logit gives token 4294967295, and so does an unused one.
-// Bound: latency of seven launches in a row, each of which reads the row's 0.6 MB from L2, four histograms at most. The f64
+// Bound: latency of seven launches in a row, each of which reads the row's 0.6 MB from L2, six histograms at most. The f64
 // rate counts on small cards: about 50 operations a token that has a mass, once in top_p and once in draw, of which draw leaves
 // out what a filter has dropped. Predicted for one row of 151,936, before any measurement: H200 16 us greedy, 20 us with a
 // temperature, 40 us with top-k and top-p; T4, whose f64 rate is 1/32 of f32, 30, 100 and 130 us. Rows run side by side.
 // Tried on paper only: one CTA a row in one launch, which reads a row at 1/132 of the card and takes 2 ms of f64 on a T4; a list
 // of candidates in place of later digits, whose worst case, a flat row, needs them all the same.
-// Counted on the emulator, one row, top-k 20, top-p 0.8: 1.0 to 1.2 MB of sectors a launch, of which the row is 0.6 and most of
-// the rest words that a warp's lanes share; bank conflicts 10,214 in max, 30 or none in top_k and top_p, 4,864 in draw. Those of
-// max are atomics: neighbours in a row fall into few bins, so a warp's lanes meet in a word, and shared memory adds them one
-// after the other, at most 8 a thread for counts and 24 for masses. Those of draw are its run of eight logits a thread, which a
-// scan in ascending token needs.
+// Counted on the emulator, one row, top-p 0.8, with top-k 20 and without: 0.7 to 1.2 MB of sectors a launch that works and 2.0 at
+// most, of which the row is 0.6 and most of the rest words that a warp's lanes share; bank conflicts 10,214 in max with top-k,
+// 30,642 in top_p's first digit without, 4,864 in draw, next to none elsewhere. Those of max and top_p are atomics: neighbours in
+// a row fall into few bins, so a warp's lanes meet in a word, and shared memory adds them one after the other, at most 8 a thread
+// for counts and 24 for masses. Those of draw are its run of eight logits a thread, which a scan in ascending token needs.
 
 #include "common/philox.cuh"
 #include "common/sample_bins.cuh"
