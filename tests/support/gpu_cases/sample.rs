@@ -313,7 +313,11 @@ impl Case for Sample {
             vocab,
             changes: 64 * count,
         };
-        let words = SampleWords::new(&draws, &limits).expect("draws within their limits");
+        let refused = |error: qwarp::Error| DriverError::Launch {
+            kernel: "sample".to_string(),
+            reason: error.to_string(),
+        };
+        let words = SampleWords::new(&draws, &limits).map_err(refused)?;
         let [_, _, changes_len, state, bins] =
             SampleRows::lengths(limits.rows, vocab, limits.changes);
         let tokens = device.output(limits.rows)?;
