@@ -70,6 +70,7 @@ fn wrong_lengths_are_refused() {
         vocab: 5,
         hidden: 8,
         token_ids: input(2),
+        drawn: input(1),
         table: input(40),
         out: output(16),
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 use qwarp::backend::gpu::GpuBackend;
 use qwarp::backend::{Backend, SequenceSpan, StepInputs};
 use qwarp::config::engine::BLOCK_SIZE;
+use qwarp::config::engine::Utilization;
 use qwarp::config::{EngineConfig, ModelConfig};
 use qwarp::driver::Target;
 use qwarp::engine::open::open_backend_on;
@@ -68,7 +69,14 @@ impl ByHand {
             max_model_len: how.max_len,
         };
         Ok(ByHand {
-            backend: open_backend_on(Box::new(driver), folder, &config, limits)?.backend,
+            backend: open_backend_on(
+                Box::new(driver),
+                Utilization::default(),
+                folder,
+                &config,
+                limits,
+            )?
+            .backend,
             vocab: config.vocab_size,
             visits,
         })

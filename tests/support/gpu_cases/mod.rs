@@ -90,7 +90,7 @@ pub struct Op {
 }
 
 /// Every op.
-const OPS: [Op; 10] = [
+const OPS: [Op; 9] = [
     embed::OP,
     rms_norm::OP,
     silu_mul::OP,
