@@ -221,7 +221,10 @@ fn what_is_touched_again_counts_once() {
     ld.global.u32 %v, [%p+512];
     shr.u32 %s, %i, 5;
     mad.wide.u32 %q, %s, 4, %q;
-    st.global.u32 [%q], %v;";
+    .reg .pred %first;
+    and.b32 %w, %i, 31;
+    setp.eq.u32 %first, %w, 0;
+    @%first st.global.u32 [%q], %v;";
     let counters = counted(&kernel("", body), 2 * THREADS * CTAS);
     let read = counters.traffic(Space::Global, Direction::Read);
     assert_eq!((read.requests, read.units), (4 * 4, 4 * (1 + 1 + 4 + 4)));

@@ -125,7 +125,11 @@ fn each_call_fails_once() {
         "alloc",
         "copy_in",
         "launch",
-        "copy_out",
+        "mailbox",
+        "sequence",
+        "replay",
+        "queue_out",
+        "collect",
     ] {
         assert!(
             failed.contains_key(name),

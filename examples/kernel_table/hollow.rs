@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use qwarp::driver::{
-    Access, DeviceFacts, DevicePtr, Driver, EventId, FunctionId, Geometry, Image, Launch, ModuleId,
-    Result, SequenceId, Target,
+    Access, DeviceFacts, DevicePtr, Driver, EventId, FunctionId, Geometry, Image, Launch,
+    MailboxId, ModuleId, Result, SequenceId, Target,
 };
 use qwarp::emu::counters::{Class, Counters};
 use qwarp::emu::{EmuOptions, Emulator};
@@ -112,6 +112,18 @@ impl Driver for Hollow {
         self.emulator.copy_out(from, bytes)
     }
 
+    fn mailbox(&self, bytes: usize) -> Result<MailboxId> {
+        self.emulator.mailbox(bytes)
+    }
+
+    fn queue_out(&self, from: DevicePtr, bytes: usize, to: MailboxId) -> Result<()> {
+        self.emulator.queue_out(from, bytes, to)
+    }
+
+    fn collect(&self, from: MailboxId, bytes: &mut [u8]) -> Result<()> {
+        self.emulator.collect(from, bytes)
+    }
+
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
         self.emulator.fill(to, byte, len)
     }
@@ -150,6 +162,16 @@ impl Driver for Hollow {
         let id = self.emulator.sequence(launches)?;
         self.sequences.borrow_mut().push((id, launches.to_vec()));
         Ok(id)
+    }
+
+    fn change(&self, sequence: SequenceId, index: usize, launch: &Launch) -> Result<()> {
+        self.emulator.change(sequence, index, launch)?;
+        let mut sequences = self.sequences.borrow_mut();
+        let found = sequences.iter_mut().find(|(id, _)| *id == sequence);
+        if let Some(old) = found.and_then(|(_, launches)| launches.get_mut(index)) {
+            *old = launch.clone();
+        }
+        Ok(())
     }
 
     fn replay(&self, sequence: SequenceId) -> Result<()> {

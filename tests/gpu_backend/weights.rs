@@ -13,7 +13,7 @@ use qwarp::driver::{DevicePtr, Target};
 use qwarp::graph::{Plan, WeightId, WeightKind};
 
 use crate::failing::Failing;
-use crate::{MAX_ROWS, TIED, UNTIED, graph, plan, weights};
+use crate::{TIED, UNTIED, plan, weights};
 
 /// A plan's weights on a device, and where they came from.
 struct Loaded {
@@ -120,7 +120,7 @@ fn halves(host: &[u16]) -> (&[f16], &[f16]) {
 }
 
 #[test]
-fn gate_and_up_are_packed_by_eights_where_they_meet_in_one_product() {
+fn gate_and_up_are_packed_by_eights() {
     let fused = load(TIED, plan(TIED, DType::F16), Target::Sm80);
     let id = fused.id("layers.1.gate_up");
     let host = fused.matrix(id);
@@ -130,14 +130,6 @@ fn gate_and_up_are_packed_by_eights_where_they_meet_in_one_product() {
     let packed = fused.device.packed::<f16>(id);
     assert_eq!(packed.len, 9 * 4 * 256);
     assert_eq!(fused.read::<f16>(packed.ptr, packed.len), expected);
-
-    let plain = Plan::new(graph(TIED, DType::F16), MAX_ROWS).unwrap();
-    let plain = load(TIED, plain, Target::Sm80);
-    let packed = plain.device.packed::<f16>(id);
-    let both: &[f16] = bytemuck::cast_slice(&host);
-    let in_rows = pack(&Rows::Plain(both), 52, |x| x);
-    assert_ne!(in_rows, expected);
-    assert_eq!(plain.read::<f16>(packed.ptr, packed.len), in_rows);
 }
 
 #[test]
@@ -182,4 +174,18 @@ fn whatever_fails_on_the_way_leaves_nothing_behind() {
         assert_eq!(seen.calls.get(), at + 1);
         assert!(seen.live.borrow().is_empty(), "call {at}");
     }
+}
+
+/// q, k and v of three heads of 64.
+#[test]
+fn rows_that_are_rotated_together_stand_together() {
+    let loaded = load(TIED, plan(TIED, DType::F16), Target::Sm80);
+    let id = loaded.id("layers.1.qkv");
+    let host = loaded.matrix(id);
+    let matrix: &[f16] = bytemuck::cast_slice(&host);
+    let k = loaded.device.shape(id).1;
+    let expected = pack(&Rows::Heads { matrix, dim: 64 }, k, |x| x);
+    assert_ne!(expected, pack(&Rows::Plain(matrix), k, |x| x));
+    let packed = loaded.device.packed::<f16>(id);
+    assert_eq!(loaded.read::<f16>(packed.ptr, packed.len), expected);
 }

@@ -33,13 +33,13 @@ pub struct Reason {
 }
 
 /// Every one must be needed.
-pub const REASONS: [Reason; 2] = [
+pub const REASONS: [Reason; 5] = [
     Reason {
         starts: "paged_attention_",
-        ends: &["_merge"],
+        ends: &["_d64"],
         limit: Limit::Bytes,
-        why: "A chunk's partial results, 4 dim + 8 bytes for each query head that shares the keys, are written by one launch \
-              and read by the next, beside 1024 dim bytes of keys and values: 5.6 % for seven heads of 64, 4.8 % for six of \
+        why: "A chunk's partial results, 4 dim + 8 bytes for each query head that shares the keys, are written by \
+              each CTA and read by the last, beside 1024 dim bytes of keys and values: 5.6 % for seven heads of 64, 4.8 % for six of \
               128. A context of 512 has 12 KiB of them, which do not leave the second-level cache. A CTA that takes all \
               chunks of a sequence would need none, and leave the other multiprocessors idle",
     },
@@ -50,6 +50,27 @@ pub const REASONS: [Reason; 2] = [
         why: "Copies of the tokens' elements into shared memory take two passes for one: the 64 bytes of two neighbouring \
               rows of 80 share four banks. What the products read (`ldmatrix`) has none. Rows four apart would \
               share none either",
+    },
+    Reason {
+        starts: "norm_linear_",
+        ends: &["_t8"],
+        limit: Limit::Banks,
+        why: "48 passes a CTA for rows of 1536 elements, whatever its rows of weights. Which access they belong to is not known \
+              yet: by their addresses neither the row's stores nor what the products read (`ldmatrix`) should have any",
+    },
+    Reason {
+        starts: "sample_f32_",
+        ends: &["_draw"],
+        limit: Limit::Bytes,
+        why: "Seven launches read the row of logits one after the other, each time from the second-level cache; the floor has it \
+              once. It is 0.6 MB beside the 3.1 GB of a step",
+    },
+    Reason {
+        starts: "sample_f32_",
+        ends: &["_max", "_top_k", "_top_p", "_draw"],
+        limit: Limit::Banks,
+        why: "Histograms by atomics in shared memory: neighbours in a row fall into few bins, and what meets in one word is added \
+              one after the other",
     },
 ];
 
