@@ -15,7 +15,7 @@ use qwarp::backend::rng::philox;
 use qwarp::backend::sampling::{SampleRow, SamplingParams, sample};
 use qwarp::config::EngineConfig;
 use qwarp::engine::Request;
-use qwarp::engine::scheduler::Scheduler;
+use qwarp::engine::scheduler::{Scheduled, Scheduler};
 use qwarp::engine::sequence::{Sequence, SequenceId};
 use qwarp::tokenizer::chat::{Chat, ChatTemplate, CivilTime};
 use qwarp::tokenizer::{Specials, Tokenizer};
@@ -45,11 +45,18 @@ fn decoding(count: usize) -> Scheduler {
         ));
     }
     let batch = scheduler.schedule();
-    scheduler.advance(&batch);
-    batch
-        .iter()
-        .for_each(|s| scheduler.push_token(s.running, 1));
+    draw(&mut scheduler, &batch);
     scheduler
+}
+
+/// What a step does for the scheduler: each sequence draws a token.
+fn draw(scheduler: &mut Scheduler, batch: &[Scheduled]) {
+    let drawn: Vec<_> = (0..).zip(batch).map(|(n, s)| (s.running, n)).collect();
+    scheduler.advance(batch, &drawn);
+    for scheduled in batch {
+        let id = scheduler.running()[scheduled.running].id;
+        scheduler.push_token(id, 1);
+    }
 }
 
 /// A decode step of the scheduler: pick, mark, append.
@@ -60,10 +67,7 @@ fn schedule(c: &mut Criterion) {
                 || decoding(count),
                 |scheduler| {
                     let batch = scheduler.schedule();
-                    scheduler.advance(&batch);
-                    for scheduled in &batch {
-                        scheduler.push_token(scheduled.running, 2);
-                    }
+                    draw(scheduler, &batch);
                     batch.len()
                 },
                 BatchSize::SmallInput,

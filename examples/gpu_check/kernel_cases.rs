@@ -32,7 +32,7 @@ pub fn run(devices: &Devices, quick: bool, report: &mut Report<'_>) -> super::Re
 }
 
 fn cases(
-    mut part: Part,
+    part: Part,
     driver: &dyn Driver,
     kernels: Result<Kernels, DriverError>,
     quick: bool,

@@ -102,7 +102,9 @@ impl Scheduler {
 
     /// Appends a drawn token; a sequence that is gone by now needs none.
     pub fn push_token(&mut self, id: SequenceId, token: u32) {
-        if let Some(sequence) = self.running.iter_mut().find(|running| running.id == id) {
+        // Sequences run in the order of their arrival, which is that of their ids.
+        let found = self.running.binary_search_by_key(&id, |running| running.id);
+        if let Some(sequence) = found.ok().and_then(|index| self.running.get_mut(index)) {
             // Copies only while a backend still holds the tokens of a step.
             Arc::make_mut(&mut sequence.tokens).push(token);
             sequence.pending -= 1;

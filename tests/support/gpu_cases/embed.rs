@@ -151,11 +151,12 @@ impl<T: Real + EmbedType> Case for Embed<T> {
         // The last row of the table first, then others, some of them twice.
         let id = |t: usize| (vocab - 1 + t * 5) % vocab;
         let span = rows.first..rows.first + tokens;
-        // Every third is one that the step before drew, of those every second none at all, which counts as token 0.
+        // Every third is one that the step before drew, of those every second none of the vocabulary: counts as token 0.
         let (is_drawn, is_none) = (|t: usize| t % 3 == 1, |t: usize| t % 6 == 4);
+        let none = |t: usize| if t % 12 == 4 { vocab as u32 } else { NO_TOKEN };
         let given: Vec<u32> = span.clone().map(|t| id(t) as u32).collect();
         let drawn: Vec<u32> = (span.clone().zip(&given).rev())
-            .map(|(t, id)| if is_none(t) { NO_TOKEN } else { *id })
+            .map(|(t, id)| if is_none(t) { none(t) } else { *id })
             .collect();
         let asked: Vec<u32> = (span.clone().zip(&given).zip((0..tokens as u32).rev()))
             .map(|((t, id), place)| if is_drawn(t) { DRAWN | place } else { *id })
