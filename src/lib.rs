@@ -12,6 +12,7 @@ pub mod graph;
 pub mod kv;
 pub mod limits;
 pub mod model;
+pub mod rng;
 pub mod shape;
 pub mod tokenizer;
 

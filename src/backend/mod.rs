@@ -3,12 +3,12 @@
 pub mod cpu;
 pub mod gpu;
 mod inputs;
-pub mod rng;
 pub mod sampling;
 
 use crate::error::{Error, Result};
 use crate::graph::TensorId;
 use crate::graph::cost::Cost;
+pub use crate::rng;
 use sampling::SampleRow;
 
 /// Marks a token id that the host has not seen: the other bits say which of the samples of the step before it is.

@@ -1,11 +1,13 @@
 //! Model folders on disk: safetensors checkpoints mapped read-only, and the import of GGUF files into such folders.
 
+mod folder;
 pub mod gguf;
 pub mod inspect;
 pub mod mmap;
 pub mod placement;
 pub mod safetensors;
 pub mod shards;
+pub mod synth;
 pub mod weights;
 
 pub use weights::Weights;

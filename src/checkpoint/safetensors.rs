@@ -4,13 +4,14 @@
 //! Format: <https://github.com/huggingface/safetensors#format>. An 8-byte little-endian header length, the JSON
 //! header, then the data, which the tensors' `data_offsets` tile exactly.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::limits::{LIMITS, Limits, Size};
 
@@ -141,6 +142,47 @@ fn check_tiling(path: &Path, tensors: &[(String, TensorInfo)], data_len: usize) 
         ));
     }
     Ok(())
+}
+
+/// What stands in front of the data of `tensors` in a new file, padded to 8 bytes, and the length of the data. `target` is
+/// named in errors.
+pub(super) fn header_bytes(
+    target: &Path,
+    tensors: impl IntoIterator<Item = (String, Vec<usize>)>,
+    dtype: DType,
+) -> Result<(Vec<u8>, u64)> {
+    let refused = |e: &dyn ToString| {
+        Error::malformed(target, "safetensors header", e.to_string(), "a valid one")
+    };
+    let mut end = Size::new(0);
+    let mut infos = Vec::new();
+    for (name, shape) in tensors {
+        let what = format!("{}: size of {name}", target.display());
+        let dims: Vec<u64> = shape.iter().map(|&dim| dim as u64).collect();
+        let bytes = Size::product(&dims, &what)?.times(dtype.bytes() as u64, &what)?;
+        let start = end;
+        end = start.plus(bytes.get(), &what)?;
+        let data_offsets = (start.to_usize(&what)?, end.to_usize(&what)?);
+        let dtype = match dtype {
+            DType::Bf16 => Dtype::BF16,
+            DType::F16 => Dtype::F16,
+            DType::F32 => Dtype::F32,
+        };
+        let info = TensorInfo {
+            dtype,
+            shape,
+            data_offsets,
+        };
+        infos.push((name, info));
+    }
+    // Some readers refuse a file that does not say which framework it is for.
+    let format = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let metadata = Metadata::new(Some(format), infos).map_err(|e| refused(&e))?;
+    let mut json = serde_json::to_vec(&metadata).map_err(|e| refused(&e))?;
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+    bytes.append(&mut json);
+    Ok((bytes, end.get()))
 }
 
 /// The header as written, duplicates kept so that they can be refused.

@@ -1,6 +1,7 @@
 //! Model families: from a validated config to a graph. Names no backend.
 
 pub mod qwen2;
+pub mod synth;
 pub mod weights;
 
 use crate::DType;

@@ -15,6 +15,7 @@ mod output;
 mod plan;
 #[path = "../shared/simd.rs"]
 mod simd;
+mod synth;
 #[path = "../shared/threads.rs"]
 mod threads;
 mod units;
@@ -44,6 +45,7 @@ enum Command {
     Doctor(doctor::Args),
     Inspect(inspect::Args),
     Plan(Box<plan::Args>),
+    Synth(synth::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(args).map(|()| ExitCode::SUCCESS),
         Command::Plan(args) => plan::run(*args).map(|()| ExitCode::SUCCESS),
+        Command::Synth(args) => synth::run(&args),
     };
     match result {
         Ok(code) => code,

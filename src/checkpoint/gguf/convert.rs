@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::checkpoint::folder::Folder;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::limits::LIMITS;
 
 use super::architecture::Architecture;
 use super::config::{config_json, generation_json};
-use super::folder::Folder;
 use super::header::Header;
 use super::layout::Layout;
 use super::roles::{HEAD, Role, match_tensors};
@@ -58,7 +58,7 @@ impl Conversion {
         let header = Header::read(&self.gguf, &LIMITS)?;
         let tokenizer = tokenizer_files(&header.file, &header.metadata)?;
         if self.tokenizer_only {
-            let mut folder = Folder::open(&self.out, self.force)?;
+            let mut folder = Folder::open(&self.out, Some(self.force))?;
             folder.add_json("tokenizer_config.json", &tokenizer.tokenizer_config)?;
             folder.add_json("tokenizer.json", &tokenizer.tokenizer_json)?;
             folder.publish(&OBSOLETE_TOKENIZER)?;
@@ -72,7 +72,7 @@ impl Conversion {
             config,
             generation,
         } = contents(&header, self.dtype)?;
-        let mut folder = Folder::open(&self.out, self.force)?;
+        let mut folder = Folder::open(&self.out, Some(self.force))?;
         let target = folder.add("model.safetensors");
         let bytes = weights::write(&self.gguf, &target, &tensors, self.dtype, progress)?;
         folder.add_json("tokenizer_config.json", &tokenizer.tokenizer_config)?;

@@ -1,12 +1,10 @@
 //! `model.safetensors`, streamed: a few chunks of one tensor are in memory at a time.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
-
+use crate::checkpoint::safetensors::header_bytes;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::limits::Size;
@@ -74,53 +72,18 @@ pub(super) fn write(
     Ok(total)
 }
 
-/// The length-prefixed JSON in front of the data, padded to 8 bytes, and the length of the data.
+/// The length-prefixed JSON in front of the data, and the length of the data.
 fn header(target: &Path, tensors: &[(Role, Layout)], dtype: DType) -> Result<(Vec<u8>, u64)> {
-    let what = "size of model.safetensors";
-    let refused = |e: &dyn ToString| {
-        Error::malformed(target, "safetensors header", e.to_string(), "a valid one")
+    let shape = |role: &Role| {
+        let dims = role.shape.iter().map(|dim| Size::new(*dim));
+        dims.map(|dim| dim.to_usize("size of model.safetensors"))
+            .collect::<Result<Vec<_>>>()
     };
-    let mut end = Size::new(0);
-    let mut infos = Vec::with_capacity(tensors.len());
-    for (role, layout) in tensors {
-        let start = end;
-        end = start.plus(
-            Size::new(layout.elements)
-                .times(dtype.bytes() as u64, what)?
-                .get(),
-            what,
-        )?;
-        let shape = role
-            .shape
-            .iter()
-            .map(|dim| Size::new(*dim).to_usize(what))
-            .collect::<Result<Vec<_>>>()?;
-        let data_offsets = (start.to_usize(what)?, end.to_usize(what)?);
-        infos.push((
-            role.name.clone(),
-            TensorInfo {
-                dtype: safetensors_dtype(dtype),
-                shape,
-                data_offsets,
-            },
-        ));
-    }
-    // Some readers refuse a file that does not say which framework it is for.
-    let format = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let metadata = Metadata::new(Some(format), infos).map_err(|e| refused(&e))?;
-    let mut json = serde_json::to_vec(&metadata).map_err(|e| refused(&e))?;
-    json.resize(json.len().next_multiple_of(8), b' ');
-    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
-    bytes.append(&mut json);
-    Ok((bytes, end.get()))
-}
-
-fn safetensors_dtype(dtype: DType) -> Dtype {
-    match dtype {
-        DType::Bf16 => Dtype::BF16,
-        DType::F16 => Dtype::F16,
-        DType::F32 => Dtype::F32,
-    }
+    let tensors = tensors
+        .iter()
+        .map(|(role, _)| Ok((role.name.clone(), shape(role)?)))
+        .collect::<Result<Vec<_>>>()?;
+    header_bytes(target, tensors, dtype)
 }
 
 /// One tensor on its way.

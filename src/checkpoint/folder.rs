@@ -20,22 +20,22 @@ pub(super) struct Folder {
     target: PathBuf,
     staging: PathBuf,
     created: bool,
-    waiting: Vec<&'static str>,
+    waiting: Vec<String>,
 }
 
 impl Folder {
-    /// Opens `target`, which must be new or empty unless `force`.
-    pub(super) fn open(target: &Path, force: bool) -> Result<Self> {
+    /// Opens `target`, which must be new or empty unless `force`; `None` where the command has no --force.
+    pub(super) fn open(target: &Path, force: Option<bool>) -> Result<Self> {
         let created = match fs::read_dir(target) {
             Ok(entries) => {
                 let others = entries.filter(|entry| !is_staging(entry)).count();
-                if others > 0 && !force {
+                if others > 0 && force != Some(true) {
                     let found = format!("{} with {others} entries", target.display());
-                    return Err(Error::argument(
-                        "--out",
-                        found,
-                        "a new or empty folder, or --force",
-                    ));
+                    let expected = match force {
+                        Some(_) => "a new or empty folder, or --force",
+                        None => "a new or empty folder",
+                    };
+                    return Err(Error::argument("--out", found, expected));
                 }
                 false
             }
@@ -60,17 +60,24 @@ impl Folder {
     }
 
     /// The path under which the next file, `name`, is to be written.
-    pub(super) fn add(&mut self, name: &'static str) -> PathBuf {
+    pub(super) fn add(&mut self, name: impl Into<String>) -> PathBuf {
+        let name = name.into();
+        let path = self.staging.join(&name);
         self.waiting.push(name);
-        self.staging.join(name)
+        path
+    }
+
+    /// Writes the next file, `name`, as it is.
+    pub(super) fn add_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.add(name);
+        fs::write(&path, bytes).map_err(|e| Error::io(path, "write", e))
     }
 
     /// Writes the next file, `name`.
-    pub(super) fn add_json(&mut self, name: &'static str, value: &Value) -> Result<()> {
-        let path = self.add(name);
+    pub(super) fn add_json(&mut self, name: &str, value: &Value) -> Result<()> {
         let mut text = format!("{value:#}");
         text.push('\n');
-        fs::write(&path, text).map_err(|e| Error::io(path, "write", e))
+        self.add_bytes(name, text.as_bytes())
     }
 
     /// Removes `obsolete` files from the target and moves the new ones there.
@@ -94,7 +101,7 @@ impl Folder {
 }
 
 impl Drop for Folder {
-    /// Best effort: what cannot be removed is hidden and is removed by the next conversion.
+    /// Best effort: what cannot be removed is hidden and is removed by the next run into this folder.
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.staging);
         if self.created {
