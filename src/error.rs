@@ -115,12 +115,15 @@ pub enum Error {
         expected: String,
     },
     /// A value left the range of its type during a run.
-    #[error("{op}, row {row}: {value} does not fit {dtype} ({hint})")]
+    #[error("{op}, row {row}{}: {value} does not fit {dtype} ({hint})", at_column(*column))]
     Range {
         /// The op's name in the plan, layer included.
         op: String,
         /// The row (token of the batch).
         row: usize,
+        /// The column (element of the row); those of a key and a value stand behind the query's.
+        /// Unknown where only the row is left.
+        column: Option<usize>,
         /// The value.
         value: f32,
         /// The type it had to fit.
@@ -149,6 +152,11 @@ pub enum Error {
     /// The tokenizer failed.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+}
+
+/// How an error names a column, if it is known.
+fn at_column(column: Option<usize>) -> String {
+    column.map_or_else(String::new, |column| format!(", column {column}"))
 }
 
 impl Error {

@@ -1,14 +1,18 @@
 //! Running a plan. `Backend` is the seam between the engine and whatever computes: CPU threads today, a GPU later.
 
+pub mod bound;
 pub mod cpu;
 pub mod gpu;
 mod inputs;
+pub mod observe;
 pub mod sampling;
 
+use crate::DType;
 use crate::error::{Error, Result};
-use crate::graph::TensorId;
 use crate::graph::cost::Cost;
+use crate::graph::{Plan, TensorId};
 pub use crate::rng;
+use observe::{NodeTimes, Observer};
 use sampling::SampleRow;
 
 /// Marks a token id that the host has not seen: the other bits say which of the samples of the step before it is.
@@ -79,6 +83,17 @@ pub trait Backend {
     /// has asked for them.
     fn feeds(&self, samples: &[SampleRow]) -> bool;
 
+    /// Runs a step node by node and shows each output to `observer`. The results are those of `submit`, unless `observer`
+    /// replaced something.
+    fn observe(&mut self, inputs: &StepInputs, observer: &mut dyn Observer) -> Result<Ticket>;
+
+    /// Runs a step `repetitions` times and takes the time of every node. It draws no tokens, and the logits of the step
+    /// before are gone.
+    fn time_nodes(&mut self, inputs: &StepInputs, repetitions: usize) -> Result<Vec<NodeTimes>>;
+
+    /// The plan whose nodes are run.
+    fn plan(&self) -> &Plan;
+
     /// The drawn tokens, one for each of the step's `samples`. The latest two tickets' are kept where steps feed each
     /// other, otherwise the latest ticket's.
     fn tokens(&mut self, ticket: Ticket) -> Result<&[u32]>;
@@ -97,4 +112,12 @@ pub trait Backend {
 
     /// TFLOP/s of f32 multiply-adds when this backend loads nothing, measured now.
     fn peak_tflop_per_s(&mut self) -> f64;
+}
+
+/// What to do about a value that does not fit, in a run with matrix inputs of type `matrix`.
+fn range_hint(matrix: DType) -> &'static str {
+    match matrix {
+        DType::F16 => "run with --dtype bf16",
+        DType::Bf16 | DType::F32 => "the checkpoint or the input is damaged",
+    }
 }

@@ -12,6 +12,7 @@ pub mod text;
 pub use open::{OpenOptions, Opened, open, open_on};
 pub use sequence::{FinishReason, Request, SequenceId};
 
+use crate::backend::observe::FiniteCheck;
 use crate::backend::sampling::check_logit_bias;
 use crate::backend::{Backend, Ticket};
 use crate::config::EngineConfig;
@@ -70,6 +71,7 @@ pub struct Engine {
     run_ahead: bool,
     next_id: u64,
     step_bytes: u64,
+    check_finite: bool,
 }
 
 impl std::fmt::Debug for Engine {
@@ -94,6 +96,7 @@ impl Engine {
             run_ahead: false,
             next_id: 0,
             step_bytes: 0,
+            check_finite: false,
         })
     }
 
@@ -102,6 +105,12 @@ impl Engine {
     /// end-of-sequence token is computed for one step more.
     pub fn set_run_ahead(&mut self, run_ahead: bool) {
         self.run_ahead = run_ahead;
+    }
+
+    /// From now on, looks for infinities and NaN in what every node of the plan writes; steps take longer, and none is
+    /// submitted early.
+    pub fn check_finite(&mut self) {
+        self.check_finite = true;
     }
 
     /// Queues a request.
@@ -156,7 +165,8 @@ impl Engine {
                 None => return Ok(Vec::new()),
             },
         };
-        if self.run_ahead && flight.feeds && flight.wanted_rows.is_empty() {
+        let ahead = self.run_ahead && !self.check_finite;
+        if ahead && flight.feeds && flight.wanted_rows.is_empty() {
             match self.launch() {
                 Ok(next) => self.flight = next,
                 Err(error) => {
@@ -194,7 +204,11 @@ impl Engine {
             feeds: self.backend.feeds(&batch.inputs.samples),
             bytes: 0,
         };
-        flight.ticket = match self.backend.submit(&batch.inputs) {
+        let ran = match self.check_finite {
+            false => self.backend.submit(&batch.inputs),
+            true => self.backend.observe(&batch.inputs, &mut FiniteCheck),
+        };
+        flight.ticket = match ran {
             Ok(ticket) => ticket,
             Err(error) => {
                 self.drop_sequences(&flight.ids);

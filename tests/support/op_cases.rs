@@ -4,7 +4,7 @@
 use qwarp::DType;
 use qwarp::shape::Heads;
 
-use crate::bound::Bound;
+use crate::bound::{Arithmetic, Bound};
 
 /// One op at one shape.
 #[derive(Debug, Clone, Copy)]
@@ -166,49 +166,15 @@ pub const CASES: &[OpCase] = &[
 ];
 
 impl OpCase {
-    /// The bound for a run of type `dtype`, each with its reason.
+    /// The bound for a run of type `dtype`.
     pub fn bound(&self, dtype: DType) -> Bound {
-        // The reference is rounded to the output type too: near a tie the two may be one unit in the last place apart.
-        let rounding = match dtype {
-            DType::Bf16 => 2f64.powi(-7),
-            DType::F16 => 2f64.powi(-10),
-            DType::F32 => 2f64.powi(-20),
+        let arithmetic = match self {
+            OpCase::Embed { .. } | OpCase::SelectRows { .. } => Arithmetic::Copy,
+            OpCase::RmsNorm { .. } | OpCase::SiluMul { .. } => Arithmetic::Rounded,
+            OpCase::Linear { .. } => Arithmetic::Product,
+            // Held against the reference together with the rotation before it.
+            OpCase::Attention { .. } => Arithmetic::Attention,
         };
-        let rounding_nmse = match dtype {
-            DType::Bf16 => 1e-5,
-            DType::F16 => 2e-7,
-            DType::F32 => 1e-12,
-        };
-        match self {
-            // Copies: exact.
-            OpCase::Embed { .. } | OpCase::SelectRows { .. } => Bound::EXACT,
-            // A handful of f32 operations, then one rounding to the output type.
-            OpCase::RmsNorm { .. } | OpCase::SiluMul { .. } => Bound {
-                rtol: rounding,
-                atol: 1e-6,
-                nmse: rounding_nmse,
-            },
-            // f32 sums of K exact or once-rounded products: errors grow with sqrt(K / 16) units, below 1e-5 of the row.
-            OpCase::Linear { .. } => Bound {
-                rtol: 1e-6,
-                atol: 1e-5,
-                nmse: 2e-10,
-            },
-            // Weights and the output are rounded to the type, q and k before: a few roundings, averaged over keys; an f32
-            // angle at position p is off by p * 2^-24.
-            OpCase::Attention { .. } => Bound {
-                rtol: 2.0 * rounding,
-                atol: if dtype == DType::F32 {
-                    1e-4
-                } else {
-                    6.0 * rounding
-                },
-                nmse: if dtype == DType::F32 {
-                    1e-9
-                } else {
-                    2.0 * rounding_nmse
-                },
-            },
-        }
+        Bound::of(arithmetic, dtype)
     }
 }

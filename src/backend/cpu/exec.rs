@@ -2,6 +2,7 @@
 //!
 //! How an op is split never shows in its bits: threads share outputs, not sums.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::attention::{Attention, Query, TILE};
@@ -23,6 +24,8 @@ use crate::shape::{Heads, Rows};
 pub struct Step<'a> {
     /// What to run.
     pub plan: &'a Plan,
+    /// Which of its nodes.
+    pub nodes: Range<usize>,
     /// Its weights.
     pub weights: &'a Weights,
     /// Activations.
@@ -55,9 +58,10 @@ pub struct Fault {
 }
 
 impl Step<'_> {
-    /// Runs every op of the plan on this worker.
+    /// Runs the nodes on this worker.
     pub fn run<C: Run>(&self, worker: Worker<'_>) {
-        for (index, node) in self.plan.steps().iter().enumerate() {
+        for index in self.nodes.clone() {
+            let node = &self.plan.steps()[index];
             match node.op {
                 Op::Embed { table } => self.embed(worker, node, table),
                 Op::RmsNorm { weight, eps } => self.rms_norm::<C>(worker, index, node, weight, eps),
@@ -106,7 +110,7 @@ impl Step<'_> {
         &self,
         id: TensorId,
         row: usize,
-        columns: std::ops::Range<usize>,
+        columns: Range<usize>,
     ) -> &mut [T] {
         let start = self.plan.offsets[id.0] / size_of::<T>() + row * self.cols(id);
         // SAFETY: passed on to the caller.
@@ -277,7 +281,7 @@ impl Step<'_> {
         head: usize,
         span: SequenceSpan,
         first_token: usize,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
     ) {
         let (dim, group) = (heads.dim, heads.group());
         let place = |row: usize| (row / group, (head * group + row % group) * dim);

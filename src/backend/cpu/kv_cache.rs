@@ -99,6 +99,45 @@ impl KvCache {
             .0
     }
 
+    /// One position's key and value, widened.
+    pub fn get<C: Element>(
+        &mut self,
+        layer: usize,
+        slot: usize,
+        head: usize,
+        key: &mut [f32],
+        value: &mut [f32],
+    ) {
+        let (block, position) = (slot / BLOCK_SIZE, slot % BLOCK_SIZE);
+        // SAFETY: the cache is borrowed exclusively, so no thread writes.
+        let (keys, values) = unsafe {
+            (
+                self.keys::<C>(layer, block, head),
+                self.values::<C>(layer, block, head),
+            )
+        };
+        for (d, x) in key.iter_mut().enumerate() {
+            *x = keys[d / 2][C::slot(position, d % 2)].widen();
+        }
+        for (d, x) in value.iter_mut().enumerate() {
+            let group = position / 2 * (self.value_row / LANES) + d / LANES;
+            *x = values[group][C::slot(d % LANES, position % 2)].widen();
+        }
+    }
+
+    /// `append` where nothing else can run.
+    pub fn set<C: Element>(
+        &mut self,
+        layer: usize,
+        slot: usize,
+        head: usize,
+        key: &[f32],
+        value: &[f32],
+    ) {
+        // SAFETY: the cache is borrowed exclusively, so no thread reads or writes.
+        unsafe { self.append::<C>(layer, slot, head, key, value) }
+    }
+
     /// Writes one position's key and value, rounded to C. What does not fit C is stored as zero: the step fails, but the
     /// block's next owner must not find an infinity under its masked positions.
     ///

@@ -12,6 +12,7 @@ pub mod kv_cache;
 pub mod linear;
 pub mod matmul;
 pub mod memory;
+mod observe;
 pub mod packed;
 pub mod peak;
 pub mod pool;
@@ -19,11 +20,13 @@ pub mod reference;
 pub mod rope;
 pub mod simd;
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
 
 use super::inputs::Limits;
+use super::observe::{NodeTimes, Observer};
 use super::sampling::{SampleRow, sample};
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
@@ -151,12 +154,13 @@ impl CpuBackend {
         let matrix = self.plan.graph.matrix;
         let hint = match matrix {
             DType::F16 => "run with --dtype bf16 or f32",
-            DType::Bf16 | DType::F32 => "the checkpoint or the input is damaged",
+            DType::Bf16 | DType::F32 => super::range_hint(matrix),
         };
         let op = self.plan.steps()[fault.step].name.clone();
         Error::Range {
             op,
             row: fault.row,
+            column: Some(fault.column),
             value: fault.value,
             dtype: matrix.name(),
             hint,
@@ -164,14 +168,20 @@ impl CpuBackend {
     }
 }
 
-impl Backend for CpuBackend {
-    fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket> {
-        let limits = Limits::of(&self.plan, self.num_blocks);
-        limits.check(inputs, 0)?;
+impl CpuBackend {
+    /// Holds a step's inputs against the limits and computes its angles.
+    fn begin(&mut self, inputs: &StepInputs) -> Result<()> {
+        Limits::of(&self.plan, self.num_blocks).check(inputs, 0)?;
         self.rope.fill(&inputs.positions);
+        Ok(())
+    }
+
+    /// Runs `nodes` of the plan on every thread.
+    fn run(&mut self, inputs: &StepInputs, nodes: Range<usize>) -> Result<()> {
         let fault = Mutex::new(None);
         let step = Step {
             plan: &self.plan,
+            nodes,
             weights: &self.weights,
             arena: &self.arena,
             cache: &self.cache,
@@ -186,9 +196,14 @@ impl Backend for CpuBackend {
             DType::F16 => self.pool.run(&|worker| step.run::<f16>(worker)),
             DType::F32 => self.pool.run(&|worker| step.run::<f32>(worker)),
         }
-        if let Some(fault) = fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(self.fault_error(fault));
+        match fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(fault) => Err(self.fault_error(fault)),
         }
+    }
+
+    /// Checks the logits of a step that ran, and draws its tokens.
+    fn finish(&mut self, inputs: &StepInputs) -> Result<Ticket> {
         self.logit_rows = inputs.logit_rows.len();
         let logits = self.output_rows();
         let cols = logits.len().checked_div(self.logit_rows).unwrap_or(0);
@@ -208,6 +223,32 @@ impl Backend for CpuBackend {
             .collect::<Result<_>>()?;
         self.submitted += 1;
         Ok(Ticket(self.submitted))
+    }
+}
+
+impl Backend for CpuBackend {
+    fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket> {
+        self.begin(inputs)?;
+        self.run(inputs, 0..self.plan.steps().len())?;
+        self.finish(inputs)
+    }
+
+    fn observe(&mut self, inputs: &StepInputs, observer: &mut dyn Observer) -> Result<Ticket> {
+        self.begin(inputs)?;
+        for node in 0..self.plan.steps().len() {
+            self.run(inputs, node..node + 1)?;
+            self.show(node, inputs, observer)?;
+        }
+        self.finish(inputs)
+    }
+
+    fn time_nodes(&mut self, inputs: &StepInputs, repetitions: usize) -> Result<Vec<NodeTimes>> {
+        self.begin(inputs)?;
+        self.timed(inputs, repetitions)
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// A step is over when its submission returns, so nothing is gained.

@@ -8,6 +8,7 @@ pub mod kernels;
 pub mod launch;
 pub mod lower;
 pub mod memory;
+mod observe;
 pub mod pack;
 pub mod program;
 pub mod step;
@@ -18,6 +19,7 @@ use half::{bf16, f16};
 use super::cpu::elementwise::first_unfit;
 use super::cpu::rope::RopeTable;
 use super::inputs::Limits;
+use super::observe::{NodeTimes, Observer};
 use super::sampling::SampleRow;
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
@@ -134,11 +136,11 @@ impl GpuBackend {
         self.memory.bytes()
     }
 
-    /// Brings a step's inputs to the device and queues its launches.
-    fn run(&mut self, inputs: &StepInputs) -> Result<()> {
-        let asked = Extent::of(inputs);
-        let fixed = self.decode.extent(asked);
-        let extent = fixed.unwrap_or(asked);
+    /// Holds a step's inputs against the limits and brings them to the device, for launches of `extent`.
+    fn begin(&mut self, inputs: &StepInputs, extent: Extent) -> Result<()> {
+        let limits = Limits::of(&self.program.plan, self.program.num_blocks);
+        limits.check(inputs, self.drawn)?;
+        self.logits = None;
         self.rope.fill(&inputs.positions);
         let layout = self.program.layout(extent);
         let changes = layout.fill(inputs, &self.rope, &mut self.words)?;
@@ -147,30 +149,42 @@ impl GpuBackend {
         if !changes.is_empty() {
             draws.upload(driver, &changes)?;
         }
-        let all = |extent| launches(program, draws, extent);
-        match fixed {
-            Some(extent) => self.decode.replay(driver, extent, &all)?,
-            None => {
-                for launch in all(extent)? {
-                    driver.launch(&launch)?;
-                }
-            }
-        }
         Ok(())
     }
 
+    /// Queues the launches of a step that has begun.
+    fn run(&mut self, extent: Extent, replay: bool) -> std::result::Result<(), DriverError> {
+        let (driver, program, draws) = (self.memory.driver(), &self.program, &self.draws);
+        let all = |extent| launches(program, draws, extent);
+        if replay {
+            return self.decode.replay(driver, extent, &all);
+        }
+        all(extent)?
+            .iter()
+            .try_for_each(|launch| driver.launch(launch))
+    }
+
+    /// Queues what brings the tokens of a step back, whose launches are queued.
+    fn finish(&mut self, inputs: &StepInputs) -> Result<Ticket> {
+        self.submitted += 1;
+        let ticket = Ticket(self.submitted);
+        self.logit_rows = inputs.logit_rows.len();
+        self.drawn = inputs.samples.len();
+        let (driver, from) = (self.memory.driver(), self.program.buffers.drawn);
+        self.draws.queue(driver, from, ticket, self.drawn)?;
+        Ok(ticket)
+    }
+
     /// What no token can be drawn from.
-    fn unfit(&self, row: usize, value: f32) -> Error {
+    fn unfit(&self, row: usize, column: Option<usize>, value: f32) -> Error {
         let matrix = self.program.plan.graph.matrix;
         Error::Range {
             op: self.program.head(),
             row,
+            column,
             value,
             dtype: matrix.name(),
-            hint: match matrix {
-                DType::F16 => "run with --dtype bf16",
-                DType::Bf16 | DType::F32 => "the checkpoint or the input is damaged",
-            },
+            hint: super::range_hint(matrix),
         }
     }
 
@@ -186,7 +200,7 @@ impl GpuBackend {
                 let bytes = bytemuck::cast_slice_mut(&mut logits);
                 self.memory.driver().copy_out(at.ptr, bytes)?;
                 if let Some((index, value)) = first_unfit::<f32>(&logits) {
-                    return Err(self.unfit(index / cols, value));
+                    return Err(self.unfit(index / cols, Some(index % cols), value));
                 }
                 logits
             }
@@ -230,17 +244,31 @@ fn check_in_place(plan: &Plan) -> Result<()> {
 
 impl Backend for GpuBackend {
     fn submit(&mut self, inputs: &StepInputs) -> Result<Ticket> {
-        let limits = Limits::of(&self.program.plan, self.program.num_blocks);
-        limits.check(inputs, self.drawn)?;
-        self.logits = None;
-        self.run(inputs)?;
-        self.submitted += 1;
-        let ticket = Ticket(self.submitted);
-        self.logit_rows = inputs.logit_rows.len();
-        self.drawn = inputs.samples.len();
-        let (driver, from) = (self.memory.driver(), self.program.buffers.drawn);
-        self.draws.queue(driver, from, ticket, self.drawn)?;
-        Ok(ticket)
+        let asked = Extent::of(inputs);
+        let fixed = self.decode.extent(asked);
+        let extent = fixed.unwrap_or(asked);
+        self.begin(inputs, extent)?;
+        self.run(extent, fixed.is_some())?;
+        self.finish(inputs)
+    }
+
+    /// Launched stage by stage, also where `submit` would replay a fixed sequence.
+    fn observe(&mut self, inputs: &StepInputs, observer: &mut dyn Observer) -> Result<Ticket> {
+        let extent = Extent::of(inputs);
+        self.begin(inputs, extent)?;
+        self.run_observed(inputs, extent, observer)?;
+        self.finish(inputs)
+    }
+
+    fn time_nodes(&mut self, inputs: &StepInputs, repetitions: usize) -> Result<Vec<NodeTimes>> {
+        let extent = Extent::of(inputs);
+        self.begin(inputs, extent)?;
+        self.logit_rows = 0;
+        self.run_timed(extent, repetitions)
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.program.plan
     }
 
     /// A penalty needs every token so far, the one that the device is drawing among them.
@@ -256,7 +284,7 @@ impl Backend for GpuBackend {
                 // They have not been overwritten, and say more.
                 self.fetch_logits()?;
             }
-            return Err(self.unfit(place, f32::NAN));
+            return Err(self.unfit(place, None, f32::NAN));
         }
         Ok(&self.tokens)
     }
@@ -275,17 +303,7 @@ impl Backend for GpuBackend {
             return Err(Error::argument("values", values.len(), expected));
         }
         let at = self.program.buffers.arena.0 + plan.offsets[tensor.0] as u64;
-        let bytes: Vec<u8> = match spec.dtype {
-            DType::F32 => bytemuck::cast_slice(values).to_vec(),
-            DType::F16 => values
-                .iter()
-                .flat_map(|x| f16::from_f32(*x).to_le_bytes())
-                .collect(),
-            DType::Bf16 => values
-                .iter()
-                .flat_map(|x| bf16::from_f32(*x).to_le_bytes())
-                .collect(),
-        };
+        let bytes = observe::encode(spec.dtype, values);
         let driver = self.memory.driver();
         Ok(driver.copy_in(crate::driver::DevicePtr(at), &bytes)?)
     }

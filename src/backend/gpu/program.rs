@@ -37,9 +37,9 @@ impl Program {
         Layout::new(extent, self.widths)
     }
 
-    /// The launches of one stage of a step.
-    pub fn stage(&self, extent: Extent, stage: &Stage) -> Result<Vec<Launch>, DriverError> {
-        let step = Step {
+    /// What makes the launches of a step.
+    pub fn step(&self, extent: Extent) -> Step<'_> {
+        Step {
             kernels: &self.kernels,
             plan: &self.plan,
             weights: &self.weights,
@@ -47,7 +47,12 @@ impl Program {
             extent,
             layout: self.layout(extent),
             num_blocks: self.num_blocks,
-        };
+        }
+    }
+
+    /// The launches of one stage of a step.
+    pub fn stage(&self, extent: Extent, stage: &Stage) -> Result<Vec<Launch>, DriverError> {
+        let step = self.step(extent);
         match self.plan.graph.matrix {
             DType::Bf16 => step.launches::<bf16>(stage),
             DType::F16 | DType::F32 => step.launches::<f16>(stage),

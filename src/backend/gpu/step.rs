@@ -189,10 +189,16 @@ impl Step<'_> {
     }
 
     /// A layer's keys and values.
-    fn cache<T: MatrixType>(&self, layer: usize, heads: Heads) -> [DevicePtr; 2] {
+    pub(super) fn cache<T: MatrixType>(&self, layer: usize, heads: Heads) -> [DevicePtr; 2] {
         let bytes = (self.cache_len(heads) * size_of::<T>()) as u64;
         let at = self.buffers.cache.0 + 2 * layer as u64 * bytes;
         [DevicePtr(at), DevicePtr(at + bytes)]
+    }
+
+    /// The element of a layer's keys, and of its values, at which a slot's row of a head starts.
+    pub(super) fn cache_element(&self, heads: Heads, slot: usize, head: usize) -> usize {
+        let (block, position) = (slot / BLOCK_SIZE, slot % BLOCK_SIZE);
+        ((block * heads.kv + head) * BLOCK_SIZE + position) * heads.dim
     }
 
     fn rms_norm<T: MatrixType>(&self, norm: Norm, out: TensorId) -> Result<Launch> {

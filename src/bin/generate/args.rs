@@ -68,6 +68,10 @@ pub struct Cli {
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub prefill_chunk: usize,
 
+    /// Look for infinities and NaN in what every operation writes, and name the first; slow
+    #[arg(long)]
+    pub check_finite: bool,
+
     /// Print the answer once it is complete instead of as it comes
     #[arg(long)]
     pub no_stream: bool,

@@ -40,6 +40,9 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
     let engine_config = limits(cli, &config, prompt.len(), threads, chosen.choice.dtype)?;
     let opened = chosen.open_backend(&cli.model, &config, engine_config, path)?;
     let mut engine = Engine::new(engine_config, config.vocab_size, opened.backend)?;
+    if cli.check_finite {
+        engine.check_finite();
+    }
 
     let request = Request {
         params,

@@ -168,6 +168,7 @@ impl Tensor<'_> {
         Error::Range {
             op: format!("{}: tensor {}", self.source.display(), self.role.gguf),
             row: (index / columns) as usize,
+            column: Some((index % columns) as usize),
             value: found.value,
             dtype: self.dtype.name(),
             hint: "convert to bf16 or f32",

@@ -118,6 +118,7 @@ impl Synthesis {
         crate::Error::Range {
             op: format!("tensor {}", tensor.name),
             row: 0,
+            column: None,
             value,
             dtype: self.dtype.name(),
             hint: "write bf16 or f32",

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use qwarp::backend::bound::Broken;
 use qwarp::backend::gpu::kernels::Kernels;
 use qwarp::driver::{DevicePtr, DeviceType, Driver, DriverError, In, InOut, Launch, Out};
 
@@ -152,7 +153,7 @@ impl Output {
         let found = (self.to_f64)(bytes);
         let wrong = |what: &'static str| {
             let name = self.name;
-            move |wrong: String| Failure::Wrong(format!("{name} against {what}: {wrong}"))
+            move |wrong: Broken| Failure::Wrong(format!("{name} against {what}: {wrong}"))
         };
         let nmse = self.bound.check(&found, &self.expected);
         let nmse = nmse.map_err(wrong("the reference"))?;
