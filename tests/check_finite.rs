@@ -10,8 +10,6 @@
 
 #[path = "support/byte_tokenizer.rs"]
 mod byte_tokenizer;
-#[path = "support/kernels.rs"]
-mod kernels;
 mod support;
 #[path = "support/synthetic.rs"]
 mod synthetic;
@@ -26,6 +24,7 @@ use qwarp::emu::{EmuOptions, Emulator};
 use qwarp::engine::{Engine, OpenOptions, Request, open, open_on};
 use qwarp::{DType, Error};
 use support::greedy;
+use support::kernels;
 use synthetic::plant;
 
 /// Where a model runs.
@@ -167,6 +166,16 @@ fn looking_changes_nothing() {
         let mut checked = engine(model.path(), on, DType::Bf16);
         checked.check_finite();
         assert_eq!(greedy(&mut checked, &PROMPT, 4), plain, "{on:?}");
+        // With steps submitted early, or with that asked for and withheld by the check.
+        for check in [false, true] {
+            let mut ahead = engine(model.path(), on, DType::Bf16);
+            ahead.set_run_ahead(true);
+            if check {
+                ahead.check_finite();
+            }
+            let tokens = greedy(&mut ahead, &PROMPT, 4);
+            assert_eq!(tokens, plain, "{on:?} {check}");
+        }
         assert_eq!(plain.len(), 4);
     }
 }

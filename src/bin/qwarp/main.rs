@@ -4,15 +4,18 @@ mod bench;
 mod convert;
 #[path = "../shared/device.rs"]
 mod device;
+mod diff;
 mod doctor;
 #[path = "../shared/dtype.rs"]
 mod dtype;
+mod forced;
 mod inspect;
 #[path = "../shared/interrupt.rs"]
 mod interrupt;
 mod machine;
 mod output;
 mod plan;
+mod profile;
 #[path = "../shared/simd.rs"]
 mod simd;
 mod synth;
@@ -42,9 +45,11 @@ const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure during a run, 2 wrong
 enum Command {
     Bench(bench::Args),
     Convert(convert::Args),
+    Diff(diff::Args),
     Doctor(doctor::Args),
     Inspect(inspect::Args),
     Plan(Box<plan::Args>),
+    Profile(profile::Args),
     Synth(synth::Args),
 }
 
@@ -52,9 +57,11 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Diff(args) => diff::run(&args),
         Command::Doctor(args) => doctor::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(args).map(|()| ExitCode::SUCCESS),
         Command::Plan(args) => plan::run(*args).map(|()| ExitCode::SUCCESS),
+        Command::Profile(args) => profile::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Synth(args) => synth::run(&args),
     };
     match result {

@@ -6,7 +6,7 @@ mod facts;
 mod json;
 mod measure;
 mod progress;
-mod stats;
+pub mod stats;
 mod table;
 mod track;
 
