@@ -10,8 +10,6 @@
 
 #[path = "support/failing_driver.rs"]
 mod failing_driver;
-#[path = "support/kernels.rs"]
-mod kernels;
 mod support;
 
 use std::collections::BTreeMap;
@@ -22,6 +20,7 @@ use qwarp::driver::Target;
 use qwarp::emu::{EmuOptions, Emulator};
 use qwarp::engine::{Engine, Request, open_on};
 use qwarp::{DType, Error, Result};
+use support::kernels;
 use support::repo;
 
 /// Longer than a step, and with tokens of its own.

@@ -10,8 +10,6 @@
 
 #[path = "support/failing_driver.rs"]
 mod failing_driver;
-#[path = "support/kernels.rs"]
-mod kernels;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +23,7 @@ use qwarp::emu::{EmuOptions, Emulator};
 use qwarp::engine::open::open_backend_on;
 use qwarp::{DType, Error, Result};
 use serde_json::Value;
+use support::kernels;
 use support::plan::{config_only, plan_json, qwarp};
 use support::repo;
 
