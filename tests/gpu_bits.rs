@@ -381,3 +381,43 @@ fn random_steps_give_the_bits_of_whole_prompts() {
         }
     }
 }
+
+/// Two sequences, sampled and greedy, the first ending at a token that it draws as its fourth; their tokens, and steps run.
+fn early(run_ahead: bool, end: Option<u32>) -> (Vec<Vec<u32>>, u64) {
+    let (mut engine, visits) = engine(HEAD64, SM80, 2, 64);
+    engine.set_run_ahead(run_ahead);
+    let sampled = Request {
+        wanted_logits: 0..0,
+        eos_token_ids: end.into_iter().collect(),
+        ..request(3, 9)
+    };
+    let greedy = Request::new(tokens(21, 5), 6);
+    let ids = [sampled, greedy].map(|request| engine.submit(request).unwrap());
+    let mut drawn = vec![Vec::new(); 2];
+    while !engine.is_idle() {
+        for event in engine.step(&mut |_| {}).unwrap() {
+            let which = ids.iter().position(|id| *id == event.id).unwrap();
+            drawn[which].extend(event.token);
+        }
+    }
+    (drawn, visits.of("embed_bf16"))
+}
+
+#[test]
+fn steps_that_are_submitted_early_draw_the_same_tokens() {
+    if !have_kernels() {
+        return;
+    }
+    let (expected, steps) = early(false, None);
+    assert_eq!((expected[0].len(), expected[1].len()), (9, 6));
+    assert_eq!(early(true, None), (expected.clone(), steps));
+    // What ends by a token that the host has not seen yet is computed once more.
+    let end = expected[0][3];
+    let first = expected[0].iter().position(|&token| token == end).unwrap();
+    let (short, steps) = early(false, Some(end));
+    assert_eq!(short, [expected[0][..=first].to_vec(), expected[1].clone()]);
+    let (ahead, more) = early(true, Some(end));
+    assert_eq!(ahead, short);
+    // The greedy sequence's last step stands beside it or behind it.
+    assert!(more >= steps && more <= steps + 1, "{more} against {steps}");
+}

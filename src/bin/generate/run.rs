@@ -40,6 +40,8 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
     let engine_config = limits(cli, &config, prompt.len(), threads, chosen.choice.dtype)?;
     let opened = chosen.open_backend(&cli.model, &config, engine_config, path)?;
     let mut engine = Engine::new(engine_config, config.vocab_size, opened.backend)?;
+    // Elsewhere a step is over when it has been submitted, and nothing would wait for the host.
+    engine.set_run_ahead(about.kind == "cuda");
     if cli.check_finite {
         engine.check_finite();
     }
