@@ -8,13 +8,77 @@ use crate::defects::{self, MUTATORS};
 
 const SAMPLE: &str = include_str!("../data/ptx/sample_sm80.ptx");
 
+/// What the sample has not.
+const MORE: &str = "
+.version 7.4
+.target sm_80
+.address_size 64
+.visible .entry more(.param .u64 p)
+{
+    .reg .b32 %r<9>;
+    .reg .f32 %f<4>;
+    .reg .b64 %rd<4>;
+    mov.u32 %r7, 16;
+    cp.async.cg.shared.global [%r1], [%rd1], 16, %r2;
+    cp.async.cg.shared.global [%r1], [%rd1], 16, %r7;
+    bar.warp.sync -1;
+    min.u32 %r3, %r4, %r5;
+    max.f32 %f1, %f2, %f3;
+    ret;
+}
+";
+
 /// Kind, kernel, and one change that it makes there.
-const CHANGES: [(&str, &str, &str, &str); 20] = [
+const CHANGES: [(&str, &str, &str, &str); 34] = [
     ("drop-barrier", "reduce", "bar.sync 0", ""),
     ("guard-barrier", "reduce", "bar.sync 0", "@%p8 bar.sync 0;"),
+    ("drop-warp-barrier", "more", "bar.warp.sync -1", ""),
     ("drop-fence", "various", "membar.gl", ""),
     ("drop-async-wait", "product", "cp.async.wait_group 0", ""),
     ("drop-async-commit", "product", "cp.async.commit_group", ""),
+    (
+        "wait-for-fewer",
+        "product",
+        "cp.async.wait_group 0",
+        "cp.async.wait_group 1;",
+    ),
+    (
+        "drop-zero-fill",
+        "more",
+        "cp.async.cg.shared.global [%r1], [%rd1], 16, %r2",
+        "cp.async.cg.shared.global [%r1], [%rd1], 16;",
+    ),
+    (
+        "drop-copy",
+        "product",
+        "@p cp.async.cg.shared.global.L2::128B [%r9], [%rd1], 16",
+        "",
+    ),
+    (
+        "swap-left",
+        "product",
+        PRODUCT,
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1,%f2,%f3,%f4}, {%r5, %r7, %r6, %r8}, {%r5,%r6}, {%f1,%f2,%f3,%f4};",
+    ),
+    (
+        "swap-right",
+        "product",
+        PRODUCT,
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1,%f2,%f3,%f4}, {%r5,%r6,%r7,%r8}, {%r6, %r5}, {%f1,%f2,%f3,%f4};",
+    ),
+    ("drop-product", "product", PRODUCT, ""),
+    (
+        "swap-matrices",
+        "product",
+        "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r5,%r6,%r7,%r8}, [%r9]",
+        "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r5, %r7, %r6, %r8}, [%r9];",
+    ),
+    (
+        "transpose",
+        "product",
+        "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r5,%r6,%r7,%r8}, [%r9]",
+        "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%r5,%r6,%r7,%r8}, [%r9];",
+    ),
     (
         "shift-bound",
         "various",
@@ -72,6 +136,36 @@ const CHANGES: [(&str, &str, &str, &str); 20] = [
         "fma.rn.f32 %f44, %f10, %f44, %f10;",
     ),
     (
+        "repeat-operand",
+        "reduce",
+        "add.f32 %f12, %f44, %f11",
+        "add.f32 %f12, %f44, %f44;",
+    ),
+    (
+        "drop-term",
+        "reduce",
+        "and.b32 %r23, %r1, 31",
+        "mov.b32 %r23, %r1;",
+    ),
+    (
+        "drop-factor",
+        "reduce",
+        "mul.f32 %f21, %f36, %f37",
+        "mov.b32 %f21, %f36;",
+    ),
+    (
+        "drop-clamp",
+        "more",
+        "min.u32 %r3, %r4, %r5",
+        "mov.b32 %r3, %r4;",
+    ),
+    (
+        "other-extreme",
+        "more",
+        "max.f32 %f1, %f2, %f3",
+        "min.f32 %f1, %f2, %f3;",
+    ),
+    (
         "change-constant",
         "various",
         "mul.f32 %f7, %f1, 0f3F22F983",
@@ -97,9 +191,12 @@ const CHANGES: [(&str, &str, &str, &str); 20] = [
     ),
 ];
 
+const PRODUCT: &str = "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f1,%f2,%f3,%f4}, {%r5,%r6,%r7,%r8}, {%r5,%r6}, {%f1,%f2,%f3,%f4}";
+
 #[test]
 fn every_kind_makes_its_change() {
-    let mutants = defects::all(SAMPLE);
+    let mut mutants = defects::all(SAMPLE);
+    mutants.extend(defects::all(MORE));
     for (mutator, kernel, before, after) in CHANGES {
         let made = mutants.iter().any(|m| {
             m.mutator == mutator && m.kernel == kernel && m.before == before && m.after == after
@@ -151,4 +248,43 @@ fn a_spread_takes_from_every_group_and_is_the_same_each_time() {
     let names: BTreeSet<_> = chosen.iter().map(defects::Mutant::name).collect();
     assert_eq!(names.len(), chosen.len());
     assert_eq!(chosen, defects::spread(all, 2));
+}
+
+#[test]
+fn a_copy_of_all_its_bytes_has_no_zeros_to_drop() {
+    let mutants = defects::all(MORE);
+    let dropped = mutants.iter().filter(|m| m.mutator == "drop-zero-fill");
+    let copies: Vec<&str> = dropped.map(|m| m.before.as_str()).collect();
+    assert_eq!(copies, ["cp.async.cg.shared.global [%r1], [%rd1], 16, %r2"]);
+}
+
+#[test]
+fn kernels_of_one_text_get_different_defects_and_other_kernels_change_none() {
+    let twin = MORE.replace("entry more", "entry twin");
+    let lines = "    add.s32 %r3, %r4, %r5;\n".repeat(40);
+    let wide = |text: &str| text.replace("    ret;\n", &format!("{lines}    ret;\n"));
+    let (more, twin) = (wide(MORE), wide(&twin));
+    let places = |text: &str, kernel: &str| -> Vec<usize> {
+        let chosen = defects::spread(defects::all(text), 1).into_iter();
+        let of = chosen.filter(|m| m.kernel == kernel && m.mutator == "drop-term");
+        of.map(|m| m.index).collect()
+    };
+    let alone = places(&more, "more");
+    assert_ne!(alone, places(&twin, "twin"));
+    let entry = twin.find(".visible").unwrap();
+    let both = more.clone() + &twin[entry..];
+    assert_eq!(alone, places(&both, "more"));
+}
+
+#[test]
+fn kernels_that_are_left_out_keep_their_lines() {
+    let named = BTreeSet::from(["product"]);
+    let text = defects::of_kernels(SAMPLE, &named);
+    assert_eq!(text.lines().count(), SAMPLE.lines().count());
+    let module = parse(&text).unwrap();
+    let names: Vec<&str> = module.entries.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(names, ["product"]);
+    let whole = parse(SAMPLE).unwrap();
+    let product = whole.entries.iter().find(|e| e.name == "product").unwrap();
+    assert_eq!(module.entries[0].body, product.body);
 }

@@ -53,7 +53,7 @@ pub fn table(verdicts: &[(Mutant, Verdict)]) -> (Counts, String) {
     let mut row = |name: &str, counts: Counts| {
         let _ = writeln!(
             text,
-            "{name:<26} {:>8} {:>9} {:>9} {:>8} {:>8.1}",
+            "{name:<34} {:>8} {:>9} {:>9} {:>8} {:>8.1}",
             counts.by_check,
             counts.by_result,
             counts.survived,
@@ -66,7 +66,7 @@ pub fn table(verdicts: &[(Mutant, Verdict)]) -> (Counts, String) {
     }
     row("all", total);
     let header = format!(
-        "{:<26} {:>8} {:>9} {:>9} {:>8} {:>8}\n",
+        "{:<34} {:>8} {:>9} {:>9} {:>8} {:>8}\n",
         "defects", "by check", "by result", "survived", "refused", "% caught"
     );
     for (report, count) in reports {

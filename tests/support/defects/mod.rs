@@ -3,9 +3,10 @@
 
 mod mutants;
 mod mutators;
+mod pipeline;
 mod site;
 mod verdict;
 
-pub use mutants::{Mutant, all, spread};
+pub use mutants::{Mutant, all, of_kernels, spread};
 pub use mutators::MUTATORS;
 pub use verdict::{CasesByKernel, ON_HARDWARE, Verdict, emulator};

@@ -1,7 +1,7 @@
 //! The seeded defects of PTX texts: every place where a kind of defect applies, and a spread of them. Names no kernel and no
 //! driver, so that a run on hardware can plant the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qwarp::emu::ptx::{Module, parse};
 
@@ -30,6 +30,11 @@ impl Mutant {
     /// `<kernel>/<kind>/<index>`.
     pub fn name(&self) -> String {
         format!("{}/{}/{}", self.kernel, self.mutator, self.index)
+    }
+
+    /// Whether the kernel is among those, one in `of`, that get this kind: by the names of both.
+    pub fn in_share(&self, of: u32) -> bool {
+        hash(&self.kernel, self.mutator).is_multiple_of(of)
     }
 
     /// The text with the defect; lines keep their numbers.
@@ -70,7 +75,9 @@ pub fn all(ptx: &str) -> Vec<Mutant> {
     mutants
 }
 
-/// At most `each` defects of each kind in each kernel, spread evenly over the kernel's lines.
+/// At most `each` defects of each kind in each kernel, spread evenly over the kernel's lines. Where in its part of the lines a
+/// defect stands follows from the names of kernel and kind: kernels that are one text for two types get different ones, and
+/// no kernel's depend on what other kernels there are.
 pub fn spread(mutants: Vec<Mutant>, each: usize) -> Vec<Mutant> {
     let mut groups: BTreeMap<(String, &str), Vec<Mutant>> = BTreeMap::new();
     for mutant in mutants {
@@ -78,10 +85,39 @@ pub fn spread(mutants: Vec<Mutant>, each: usize) -> Vec<Mutant> {
         groups.entry(group).or_default().push(mutant);
     }
     let mut chosen = Vec::new();
-    for group in groups.into_values() {
+    for ((kernel, kind), group) in groups {
         let (found, taken) = (group.len(), group.len().min(each));
-        let middle = |i: usize| (2 * i + 1) * found / (2 * taken);
-        chosen.extend((0..taken).map(|i| group[middle(i)].clone()));
+        let phase = (hash(&kernel, kind) >> 24) as usize;
+        let place = |i: usize| ((i << 8) + phase) * found / (taken << 8);
+        chosen.extend((0..taken).map(|i| group[place(i)].clone()));
     }
     chosen
+}
+
+/// A number that follows from a kernel's name and a kind's: FNV-1a.
+fn hash(kernel: &str, kind: &str) -> u32 {
+    let bytes = kernel.bytes().chain(kind.bytes());
+    bytes.fold(0x811C_9DC5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// The text without the kernels that are not named: a defect's own and those that its cases launch beside it are soon read.
+/// Lines keep their numbers.
+pub fn of_kernels(ptx: &str, named: &BTreeSet<&str>) -> String {
+    let mut text = String::with_capacity(ptx.len() / 4);
+    let mut left_out = false;
+    for line in ptx.lines() {
+        if let Some(rest) = line.strip_prefix(".visible .entry ") {
+            let name = rest.split('(').next().unwrap_or(rest);
+            left_out = !named.contains(name);
+        }
+        if !left_out {
+            text.push_str(line);
+        }
+        text.push('\n');
+        // A kernel's last line.
+        left_out &= line != "}";
+    }
+    text
 }

@@ -2,18 +2,28 @@
 
 use qwarp::emu::ptx::{Operand, Type};
 
+use super::pipeline;
 use super::site::{Site, Statement};
 
 /// A kind of defect: `None` where it does not apply; an empty text takes the instruction away.
 pub type Mutator = fn(&Site<'_>) -> Option<String>;
 
 /// Every kind, by name.
-pub const MUTATORS: [(&str, Mutator); 20] = [
+pub const MUTATORS: [(&str, Mutator); 34] = [
     ("drop-barrier", drop_barrier),
     ("guard-barrier", guard_barrier),
+    ("drop-warp-barrier", pipeline::drop_warp_barrier),
     ("drop-fence", drop_fence),
     ("drop-async-wait", drop_async_wait),
     ("drop-async-commit", drop_async_commit),
+    ("wait-for-fewer", pipeline::wait_for_fewer),
+    ("drop-zero-fill", pipeline::drop_zero_fill),
+    ("drop-copy", pipeline::drop_copy),
+    ("swap-left", pipeline::swap_left),
+    ("swap-right", pipeline::swap_right),
+    ("drop-product", pipeline::drop_product),
+    ("swap-matrices", pipeline::swap_matrices),
+    ("transpose", pipeline::transpose),
     ("shift-bound", shift_bound),
     ("flip-bound", flip_bound),
     ("shuffle-distance", shuffle_distance),
@@ -25,6 +35,11 @@ pub const MUTATORS: [(&str, Mutator); 20] = [
     ("wrong-thread", wrong_thread),
     ("wrong-cta", wrong_cta),
     ("swap-operands", swap_operands),
+    ("repeat-operand", repeat_operand),
+    ("drop-term", drop_term),
+    ("drop-factor", drop_factor),
+    ("drop-clamp", drop_clamp),
+    ("other-extreme", other_extreme),
     ("change-constant", change_constant),
     ("drop-guard", drop_guard),
     ("branch-always", branch_always),
@@ -35,26 +50,26 @@ fn opcode<'a>(site: &'a Site<'_>) -> &'a str {
     &site.instruction.parts[0]
 }
 
-fn is(site: &Site<'_>, opcodes: &[&str]) -> bool {
+pub fn is(site: &Site<'_>, opcodes: &[&str]) -> bool {
     opcodes.contains(&opcode(site))
 }
 
-fn has(site: &Site<'_>, modifier: &str) -> bool {
+pub fn has(site: &Site<'_>, modifier: &str) -> bool {
     site.instruction.parts.iter().any(|part| part == modifier)
 }
 
-fn dropped(applies: bool) -> Option<String> {
+pub fn dropped(applies: bool) -> Option<String> {
     applies.then(String::new)
 }
 
 /// The statement with one operand changed.
-fn with_operand(site: &Site<'_>, index: usize, text: String) -> Option<String> {
+pub fn with_operand(site: &Site<'_>, index: usize, text: String) -> Option<String> {
     let mut statement = site.statement.clone();
     *statement.operands.get_mut(index)? = text;
     Some(statement.text())
 }
 
-fn integer(site: &Site<'_>, index: usize) -> Option<u64> {
+pub fn integer(site: &Site<'_>, index: usize) -> Option<u64> {
     match site.instruction.operands.get(index) {
         Some(Operand::Integer(value)) => Some(*value),
         _ => None,
@@ -62,7 +77,7 @@ fn integer(site: &Site<'_>, index: usize) -> Option<u64> {
 }
 
 fn drop_barrier(site: &Site<'_>) -> Option<String> {
-    dropped(is(site, &["bar", "barrier"]))
+    dropped(is(site, &["bar", "barrier"]) && !has(site, "warp"))
 }
 
 /// Some threads pass by the barrier.
@@ -210,9 +225,9 @@ fn special(site: &Site<'_>, from: &str, to: &str) -> Option<String> {
     found.then(|| with_operand(site, 1, to.to_string()))?
 }
 
-/// The thread's number in its warp, not in its CTA.
+/// The thread's number in its warp, not in its CTA; where nothing but that is taken of it, there is no defect.
 fn wrong_thread(site: &Site<'_>) -> Option<String> {
-    special(site, "%tid.x", "%laneid")
+    special(site, "%tid.x", "%laneid").filter(|_| !site.lane_alone)
 }
 
 /// Another axis of the grid, or the grid's size for the CTA's.
@@ -241,6 +256,72 @@ fn swap_operands(site: &Site<'_>) -> Option<String> {
         return None;
     }
     statement.operands.swap(a, b);
+    Some(statement.text())
+}
+
+/// `a + b` as `a + a`, `a * b` as `a * a`: the wrong variable.
+fn repeat_operand(site: &Site<'_>) -> Option<String> {
+    let [_, first, second, ..] = &site.statement.operands[..] else {
+        return None;
+    };
+    let applies = is(site, &["add", "sub", "mul", "mad", "fma"]) && first != second;
+    // Of what is wide and what is not, neither stands for the other.
+    let same = !has(site, "wide") && integer(site, 2).is_none();
+    let first = first.clone();
+    (applies && same).then(|| with_operand(site, 2, first))?
+}
+
+/// The result is the first operand alone.
+fn first_alone(site: &Site<'_>) -> Option<String> {
+    let parts = &site.instruction.parts;
+    // A coefficient of a series is not what is forgotten, and the last ones are below every bound.
+    if let Some(Operand::Float32(_) | Operand::Float64(_)) = site.instruction.operands.get(2) {
+        return None;
+    }
+    let [to, from, _] = &site.statement.operands[..] else {
+        return None;
+    };
+    let bits = match Type::from_name(parts.last()?)?.bytes() {
+        4 => "b32",
+        8 => "b64",
+        _ => return None,
+    };
+    let guard = site.statement.guard.iter().map(|guard| format!("{guard} "));
+    let guard = guard.collect::<String>();
+    // A `mov` takes a literal too.
+    Some(format!("{guard}mov.{bits} {to}, {from};"))
+}
+
+/// A sum without its second term; a mask or a swizzle that is not applied.
+fn drop_term(site: &Site<'_>) -> Option<String> {
+    is(site, &["add", "sub", "and", "or", "xor"]).then(|| first_alone(site))?
+}
+
+/// A product without its second factor.
+fn drop_factor(site: &Site<'_>) -> Option<String> {
+    let narrow = !has(site, "wide") && !has(site, "hi");
+    (is(site, &["mul", "div"]) && narrow).then(|| first_alone(site))?
+}
+
+/// An index that is not held inside its bound.
+fn drop_clamp(site: &Site<'_>) -> Option<String> {
+    let float = ["f16", "bf16", "f16x2", "bf16x2", "f32", "f64"];
+    let index = !float.iter().any(|ty| has(site, ty));
+    (is(site, &["min", "max"]) && index).then(|| first_alone(site))?
+}
+
+/// The highest for the lowest, and the other way round.
+fn other_extreme(site: &Site<'_>) -> Option<String> {
+    let other = match opcode(site) {
+        "min" => "max",
+        "max" => "min",
+        _ => return None,
+    };
+    let opcode = site.statement.opcode.replacen(opcode(site), other, 1);
+    let statement = Statement {
+        opcode,
+        ..site.statement.clone()
+    };
     Some(statement.text())
 }
 

@@ -17,6 +17,8 @@ pub struct Site<'a> {
     pub predicate: Option<String>,
     /// Whether a constant that is set here is read: see [`lives`].
     pub lives: bool,
+    /// Whether all that is read of the result is its lowest five bits at most.
+    pub lane_alone: bool,
 }
 
 /// The instructions that write a register, in the order of the text.
@@ -51,6 +53,28 @@ fn lives(instruction: &Instruction, writers: &Writers<'_>) -> bool {
         .iter()
         .any(|other| other.operands[1..].contains(register));
     !repeats && (others.is_empty() || continued)
+}
+
+/// Whether every instruction that names the register takes its lowest five bits at most, shifted or not: a warp has 32
+/// threads.
+fn lane_alone(instruction: &Instruction, entry: &Entry, shift: u64) -> bool {
+    let Some(Operand::Name(register)) = instruction.operands.first() else {
+        return false;
+    };
+    let names = |text: &str| {
+        let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '%');
+        words.any(|word| word == register)
+    };
+    let low_bits = |other: &Instruction| match (other.parts[0].as_str(), &other.operands[..]) {
+        ("and", [_, _, Operand::Integer(mask)]) => *mask < 32 << shift,
+        ("shl", [_, _, Operand::Integer(by)]) => {
+            shift == 0 && (1..8).contains(by) && lane_alone(other, entry, *by)
+        }
+        _ => false,
+    };
+    let others = entry.body.iter();
+    let mut others = others.filter(|other| other.line != instruction.line);
+    others.all(|other| !names(&other.text) || low_bits(other))
 }
 
 /// The text of an instruction in pieces, ready to be changed and put together again.
@@ -119,6 +143,7 @@ pub fn sites<'a>(
                 constants,
                 predicate: predicate.clone(),
                 lives: lives(instruction, &writers),
+                lane_alone: lane_alone(instruction, entry, 0),
             });
         }
         // A name with `#` belongs to a scope of inline assembly and is known only there.

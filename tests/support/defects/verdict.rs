@@ -1,16 +1,33 @@
 //! What becomes of one defect: the cases of its kernel, smallest first, until one catches it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qwarp::backend::gpu::kernels::Kernels;
-use qwarp::driver::{Driver, DriverError, Image, Launch, Target};
+use qwarp::driver::{Driver, DriverError, Image, Target};
 use qwarp::emu::{EmuOptions, Emulator};
 
 use super::super::gpu_cases::{self, Case, Device, Failure};
-use super::mutants::Mutant;
+use super::mutants::{Mutant, of_kernels};
 
 /// Larger cases take longer and show nothing that smaller ones do not: every loop of a kernel goes round twice in these.
-const LARGEST_FLOOR_BYTES: usize = 300 << 10;
+const LARGEST_FLOOR_BYTES: usize = 736 << 10;
+/// Drawing tokens takes many times longer for its bytes: rows of two and more parts are among these.
+const LARGEST_SAMPLE_BYTES: usize = 112 << 10;
+
+/// Ops whose kernels promise a row the same bits, whichever of them computes it: products and attention. There a row with
+/// other bits is wrong even inside its bound.
+const SAME_BITS: [&str; 7] = [
+    "linear",
+    "linear_silu_mul",
+    "linear_rope_append",
+    "norm_linear_rope_append",
+    "norm_linear_silu_mul",
+    "flash_attention",
+    "paged_attention",
+];
+
+/// The bytes of each output that has rows, row by row.
+type Rows = Vec<Vec<Vec<u8>>>;
 
 /// How a defect ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +49,10 @@ pub const ON_HARDWARE: &str = "driver error";
 pub struct CasesByKernel {
     cases: Vec<Box<dyn Case>>,
     by_kernel: BTreeMap<&'static str, Vec<usize>>,
+    /// A kernel, and those that its cases launch beside it.
+    launched: BTreeMap<&'static str, BTreeSet<&'static str>>,
+    /// The rows of each case of [`SAME_BITS`] without a defect, once [`CasesByKernel::clean`] has run them.
+    rows: Vec<Option<Rows>>,
 }
 
 /// Warp instructions of one CTA, many times what a small case takes: a loop without end is found at once.
@@ -61,24 +82,33 @@ impl CasesByKernel {
             let (bytes, entries) = {
                 let device = Device::new(&driver, &kernels);
                 let work = case.prepare(&device)?;
-                let name = |launch: &Launch| kernels.entry(launch.function).map(|e| e.name);
-                let entries: Vec<&'static str> = work.launches.iter().filter_map(name).collect();
-                (work.floor_bytes, entries)
+                (
+                    work.floor_bytes,
+                    gpu_cases::entries(&kernels, &work.launches),
+                )
             };
-            if bytes <= LARGEST_FLOOR_BYTES {
+            let largest = match case.op() {
+                "sample" => LARGEST_SAMPLE_BYTES,
+                _ => LARGEST_FLOOR_BYTES,
+            };
+            if bytes <= largest {
                 sized.push((bytes, entries, case));
             }
         }
         sized.sort_by_key(|(bytes, _, _)| *bytes);
         let mut by_kernel: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let mut launched: BTreeMap<_, BTreeSet<&'static str>> = BTreeMap::new();
         for (i, (_, entries, _)) in sized.iter().enumerate() {
             for entry in entries {
                 by_kernel.entry(*entry).or_default().push(i);
+                launched.entry(*entry).or_default().extend(entries);
             }
         }
         Ok(CasesByKernel {
             cases: sized.into_iter().map(|(_, _, case)| case).collect(),
             by_kernel,
+            launched,
+            rows: Vec::new(),
         })
     }
 
@@ -88,31 +118,62 @@ impl CasesByKernel {
     }
 
     /// Cases of a kernel, smallest first.
-    fn of(&self, kernel: &str) -> impl Iterator<Item = &dyn Case> {
+    fn of(&self, kernel: &str) -> impl Iterator<Item = (usize, &dyn Case)> {
         let indices = self.by_kernel.get(kernel).map_or(&[][..], Vec::as_slice);
-        indices.iter().map(|i| self.cases[*i].as_ref())
+        indices.iter().map(|i| (*i, self.cases[*i].as_ref()))
     }
 
-    /// Runs every case of the kernels as they are: what is caught below is the defect's doing.
-    pub fn clean(&self, target: Target) -> Result<(), String> {
-        let driver = emulator(target);
-        let kernels = Kernels::load(&driver).map_err(|error| error.to_string())?;
-        for case in &self.cases {
-            let ran = gpu_cases::run(case.as_ref(), &driver, &kernels);
-            ran.map_err(|failure| format!("{}: {failure}", case.name()))?;
+    /// Runs every case of the kernels as they are: what is caught below is the defect's doing. From then on rows of
+    /// [`SAME_BITS`] are held against the bits that came.
+    pub fn clean(&mut self, target: Target) -> Result<(), String> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let cases = &self.cases;
+        let run = |worker: usize| -> Result<Vec<(usize, Option<Rows>)>, String> {
+            let driver = emulator(target);
+            let kernels = Kernels::load(&driver).map_err(|error| error.to_string())?;
+            let own = cases.iter().enumerate().skip(worker).step_by(workers);
+            let run = own.map(|(index, case)| {
+                let ran = gpu_cases::run(case.as_ref(), &driver, &kernels);
+                let ran = ran.map_err(|failure| format!("{}: {failure}", case.name()))?;
+                let held = SAME_BITS.contains(&case.op());
+                Ok((index, held.then_some(ran.rows)))
+            });
+            run.collect()
+        };
+        let mut rows = vec![None; cases.len()];
+        let ran: Result<Vec<_>, String> = std::thread::scope(|scope| {
+            let run = &run;
+            let workers: Vec<_> = (0..workers).map(|w| scope.spawn(move || run(w))).collect();
+            let ended = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
+                Ok(ran) => ran,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            workers.into_iter().map(ended).collect()
+        });
+        for (index, ran) in ran?.into_iter().flatten() {
+            rows[index] = ran;
         }
+        self.rows = rows;
         Ok(())
     }
 
-    /// Plants a defect into the image that holds its kernel and runs the kernel's cases.
+    /// Plants a defect into what its cases launch of the image that holds its kernel, and runs those cases.
     pub fn verdict(&self, driver: &dyn Driver, image: &Image<'_>, mutant: &Mutant) -> Verdict {
-        let kernels = match Kernels::load_changed(driver, image.name, &mutant.plant(image.ptx)) {
+        let launched = self.launched.get(mutant.kernel.as_str());
+        let text = launched.map(|launched| of_kernels(image.ptx, launched));
+        let planted = mutant.plant(text.as_deref().unwrap_or(image.ptx));
+        let kernels = match Kernels::load_changed(driver, image.name, &planted) {
             Ok(kernels) => kernels,
             Err(error) => return Verdict::Refused(error.to_string()),
         };
-        for case in self.of(&mutant.kernel) {
+        for (index, case) in self.of(&mutant.kernel) {
             match gpu_cases::run(case, driver, &kernels) {
-                Ok(_) => {}
+                Ok(ran) => {
+                    let clean = self.rows.get(index).and_then(Option::as_ref);
+                    if clean.is_some_and(|rows| *rows != ran.rows) {
+                        return Verdict::Result;
+                    }
+                }
                 Err(Failure::Wrong(_)) => return Verdict::Result,
                 Err(Failure::Driver(DriverError::Finding(report))) => {
                     return Verdict::Check(report.kind.name());

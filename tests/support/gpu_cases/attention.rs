@@ -16,8 +16,9 @@ use super::bound::Bound;
 use super::number::{Real, values, wide};
 use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
-/// Sequences that end in every eighth of a tile of 64 positions, and of every tile of a chunk: where copies of whole rows end.
-const ENDS: [Shape; 14] = [
+/// Sequences that end in every eighth of a tile of 64 positions, and of every tile of a chunk, where copies of whole rows end;
+/// and with a tile and just behind it.
+const ENDS: [Shape; 16] = [
     ((1, 1), &[(35, 1), (251, 1)]),
     ((1, 1), &[(43, 1), (243, 1)]),
     ((1, 1), &[(51, 1), (235, 1)]),
@@ -32,6 +33,8 @@ const ENDS: [Shape; 14] = [
     ((1, 1), &[(123, 1), (163, 1)]),
     ((1, 1), &[(131, 1), (155, 1)]),
     ((1, 1), &[(139, 1), (147, 1)]),
+    ((1, 1), &[(127, 1), (192, 1)]),
+    ((1, 1), &[(128, 1), (191, 1)]),
 ];
 
 /// Query heads, KV heads; (cached positions, tokens) of each sequence.
@@ -90,7 +93,7 @@ const SHAPES: [Shape; 49] = [
     ((28, 4), &[(39, 1)]),
     ((40, 8), &[(20, 1), (3, 1)]),
     ((13, 1), &[(470, 1)]),
-    ((3, 1), &[(1060, 1)]),
+    ((3, 1), &[(1860, 1)]),
 ];
 
 /// Positions that all sequences have in common, in the same blocks.

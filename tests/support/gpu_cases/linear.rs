@@ -78,7 +78,7 @@ const SIZES: [(usize, usize); 40] = [
 
 /// Tokens, rows and elements of k: several chunks of 512, of which a CTA of the first three kernels takes up to 10, 9 and 8 at
 /// a time, and the sizes of models.
-const SHAPES: [(usize, usize, usize); 36] = [
+const SHAPES: [(usize, usize, usize); 51] = [
     (8, 16, 255),
     (1, 31, 500),
     (2, 33, 511),
@@ -112,9 +112,24 @@ const SHAPES: [(usize, usize, usize); 36] = [
     (13, 19, 1033),
     (31, 17, 1048),
     (29, 19, 1033),
-    (3, 16, 5641),
-    (9, 16, 5641),
-    (18, 16, 4619),
+    (8, 16, 1034),
+    (5, 16, 1035),
+    (7, 16, 1036),
+    (3, 16, 1037),
+    (6, 16, 1038),
+    (16, 16, 1034),
+    (11, 16, 1035),
+    (13, 16, 1036),
+    (9, 16, 1037),
+    (15, 16, 1038),
+    (32, 16, 1034),
+    (19, 16, 1035),
+    (29, 16, 1036),
+    (23, 16, 1037),
+    (27, 16, 1038),
+    (8, 16, 5641),
+    (16, 16, 5641),
+    (32, 16, 4619),
 ];
 
 /// Tokens for each kernel in turn, at the sizes of models.

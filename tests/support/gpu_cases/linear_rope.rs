@@ -43,8 +43,12 @@ const DEPTHS: [usize; 40] = [
     73, 79, 80, 81, 88, 95, 96, 97, 100, 104, 111, 112, 113, 127, 128,
 ];
 
-/// Tokens, heads and elements of k: several chunks of 512, and the sizes of models.
-const SHAPES: [(usize, Heads, usize); 9] = [
+/// Tokens, heads and elements of k: several chunks of 512, more of them than warps, and the sizes of models.
+const SHAPES: [(usize, Heads, usize); 13] = [
+    (8, heads(1, 1, 16), 5641),
+    (7, heads(1, 1, 16), 5640),
+    (16, heads(1, 1, 16), 5641),
+    (32, heads(1, 1, 16), 4619),
     (8, heads(1, 1, 64), 513),
     (13, heads(1, 1, 64), 1040),
     (32, heads(1, 1, 128), 520),

@@ -41,8 +41,10 @@ const WIDTHS: [usize; 44] = [
     4100,
 ];
 
-/// Tokens, heads, rows of gate and elements of a row, of models.
-const REAL: [(usize, Heads, usize, usize); 4] = [
+/// Tokens, heads, rows of gate and elements of a row: more chunks than warps, and those of models.
+const LARGER: [(usize, Heads, usize, usize); 6] = [
+    (8, heads(1, 1, 16), 9, 5641),
+    (7, heads(1, 1, 16), 8, 5640),
     (1, heads(14, 2, 64), 4864, 896),
     (8, heads(14, 2, 64), 304, 896),
     (3, heads(12, 2, 128), 560, 1536),
@@ -59,7 +61,7 @@ fn cases() -> Vec<Box<dyn Case>> {
         let tokens = |i: usize| i * 3 % MOST_TOKENS + 1;
         let small = WIDTHS.iter().zip(HEADS.iter().cycle()).enumerate();
         let small = small.map(|(i, (&k, &heads))| (tokens(i), heads, i % 37 + 1, k));
-        for (i, (tokens, heads, n, k)) in small.chain(REAL).enumerate() {
+        for (i, (tokens, heads, n, k)) in small.chain(LARGER).enumerate() {
             let rope = LinearRope::new(tokens, heads, k, i % 3 != 1);
             cases.push(Box::new(NormLinearRope::<T> { rope }));
             let product = LinearSiluMul::new(tokens, n, k);
