@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use qwarp::DType;
 use qwarp::backend::gpu::kernels::{ENTRIES, EntryFacts};
-use qwarp::backend::gpu::launch::Argmax;
+use qwarp::backend::gpu::launch::{Argmax, SampleRows};
 use qwarp::config::ModelConfig;
 use qwarp::driver::{Launch, Target};
 use qwarp::graph::Op;
@@ -116,10 +116,14 @@ fn of_model(entry: &EntryFacts, launch: &Launch, model: &Sizes) -> Option<usize>
         ("silu_mul", &[n]) => found(model.inner.contains(&n)),
         ("linear_rope_append", &[_, k, ref heads @ ..])
         | ("norm_linear_rope_append", &[_, k, ref heads @ .., _]) => {
-            found(heads == [query, kv, dim] && model.hidden.contains(&k))
+            // Fewer heads than the model has are rows of a product that was cut.
+            found(heads[2] == dim && model.hidden.contains(&k))
         }
         ("norm_linear_silu_mul", &[_, _, k, _]) => found(model.hidden.contains(&k)),
-        ("sample", &[vocab, ..]) => found(vocab == model.vocab),
+        ("sample", &[vocab, ..]) => {
+            // Vocabularies of as many parts have the same grid.
+            found(SampleRows::parts(vocab) == SampleRows::parts(model.vocab))
+        }
         ("argmax", &[parts]) if merge => found(parts == Argmax::parts(model.vocab)),
         ("argmax", &[vocab]) => found(vocab == model.vocab),
         ("linear", &[_, n, k, _]) if n.is_multiple_of(ROWS) => model.depths.get(&k).copied(),

@@ -44,7 +44,7 @@ const DEPTHS: [usize; 40] = [
 ];
 
 /// Tokens, heads and elements of k: several chunks of 512, more of them than warps, and the sizes of models.
-const SHAPES: [(usize, Heads, usize); 13] = [
+const SHAPES: [(usize, Heads, usize); 25] = [
     (8, heads(1, 1, 16), 5641),
     (7, heads(1, 1, 16), 5640),
     (16, heads(1, 1, 16), 5641),
@@ -58,6 +58,18 @@ const SHAPES: [(usize, Heads, usize); 13] = [
     (9, heads(14, 2, 64), 896),
     (2, heads(12, 2, 128), 1536),
     (1, heads(28, 4, 128), 3584),
+    (12, heads(5, 1, 64), 896),
+    (12, heads(1, 1, 128), 1536),
+    (12, heads(1, 1, 128), 3584),
+    (24, heads(5, 1, 64), 896),
+    (24, heads(1, 1, 128), 1536),
+    (24, heads(1, 1, 128), 3584),
+    (50, heads(5, 1, 64), 896),
+    (50, heads(1, 1, 128), 1536),
+    (50, heads(1, 1, 128), 3584),
+    (130, heads(5, 1, 64), 896),
+    (130, heads(1, 1, 128), 1536),
+    (130, heads(1, 1, 128), 3584),
 ];
 
 /// Its cases.

@@ -72,6 +72,11 @@ fn cases() -> Vec<Box<dyn Case>> {
     of::<f16>().into_iter().chain(of::<bf16>()).collect()
 }
 
+/// Whether the rows stand in the shared memory of the target's cards; more is refused by the launch.
+fn fits(rows: usize, k: usize, target: Target) -> bool {
+    target > Target::Sm75 || rows * k <= 28_000
+}
+
 /// At the sizes of a model.
 fn at(model: &Model, rows: usize) -> Vec<Box<dyn Case>> {
     fn of<T: Real + LinearRopeType + NormLinearType>(m: &Model, rows: usize) -> Vec<Box<dyn Case>> {
@@ -155,7 +160,7 @@ impl<T: Real + LinearRopeType + NormLinearType> Case for NormLinearRope<T> {
     }
 
     fn runs_on(&self, target: Target) -> bool {
-        T::runs_on(target)
+        T::runs_on(target) && fits(self.rope.rows.count, self.rope.k, target)
     }
 
     fn dtype(&self) -> DType {
@@ -214,7 +219,7 @@ impl<T: Real + LinearRopeType + NormLinearType> Case for NormLinearSiluMul<T> {
     }
 
     fn runs_on(&self, target: Target) -> bool {
-        T::runs_on(target)
+        T::runs_on(target) && fits(self.product.rows.count, self.product.k, target)
     }
 
     fn dtype(&self) -> DType {
