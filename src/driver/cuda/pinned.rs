@@ -11,7 +11,7 @@ use crate::driver::{DevicePtr, DriverError, Result};
 /// Slots of the ring: while the GPU copies from some, the host fills another.
 const SLOTS: usize = 4;
 /// Bytes of a slot: long enough that a copy runs at the bus's full rate.
-const SLOT_BYTES: usize = 4 << 20;
+const SLOT_BYTES: usize = 1 << 20;
 
 /// An event that nobody takes the time of.
 #[derive(Debug)]
