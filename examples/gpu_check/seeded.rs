@@ -76,7 +76,7 @@ pub fn child(devices: &Devices, name: &str) -> Result<u8> {
     let found = chosen(target);
     let found = found.iter().find(|(_, mutant)| mutant.name() == name);
     let (image, mutant) = found.ok_or_else(|| format!("no defect is named {name}"))?;
-    let cases = CasesByKernel::new(target)?;
+    let cases = CasesByKernel::for_kernel(target, &mutant.kernel)?;
     Ok(exit_code(&cases.verdict(driver, image, mutant)))
 }
 

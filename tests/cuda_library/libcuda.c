@@ -317,6 +317,8 @@ int cuMemFree_v2(uint64_t at) {
     BEGIN_HERE;
     Allocation *found = find(at, 0);
     REFUSE_IF(!found || (uint64_t)(uintptr_t)found->start != at, INVALID_VALUE);
+    /* It waits for what is queued. */
+    drain();
     free(found->start);
     found->start = NULL;
     note("end", "memory", "");

@@ -128,10 +128,18 @@ fn mailboxes(cuda: &Cuda, out: DevicePtr) -> Result<()> {
         cuda.collect(large, &mut [0; 13]),
         cuda.collect(MailboxId(9), &mut []),
     ];
-    for error in refused.map(Result::unwrap_err) {
-        assert!(matches!(error, DriverError::Unknown { .. }), "{error}");
+    refused
+        .map(Result::unwrap_err)
+        .into_iter()
+        .try_for_each(unknown)
+}
+
+/// What is not this device's is refused as that; another error is the tour's.
+fn unknown(error: DriverError) -> Result<()> {
+    match error {
+        DriverError::Unknown { .. } => Ok(()),
+        other => Err(other),
     }
-    Ok(())
 }
 
 /// A module from PTX, one from a cubin, one that does not compile.
@@ -243,9 +251,7 @@ fn sequences(cuda: &Cuda, function: FunctionId, out: DevicePtr) -> Result<()> {
     hold(cuda, out, 0, &[0; WORDS])?;
     cuda.replay(one)?;
     hold(cuda, out, 2, &echo(function, out, 2).1)?;
-    let error = cuda.change(three, 3, &changed).unwrap_err();
-    assert!(matches!(error, DriverError::Unknown { .. }), "{error}");
-    Ok(())
+    unknown(cuda.change(three, 3, &changed).unwrap_err())
 }
 
 /// What this device has not, and more than it has.

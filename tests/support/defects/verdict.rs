@@ -72,11 +72,22 @@ pub fn emulator(target: Target) -> Emulator {
 impl CasesByKernel {
     /// The cases that run on `target` and are small.
     pub fn new(target: Target) -> Result<CasesByKernel, DriverError> {
+        Self::chosen(target, None)
+    }
+
+    /// The same for one kernel alone.
+    pub fn for_kernel(target: Target, kernel: &str) -> Result<CasesByKernel, DriverError> {
+        Self::chosen(target, Some(kernel))
+    }
+
+    fn chosen(target: Target, kernel: Option<&str>) -> Result<CasesByKernel, DriverError> {
         let driver = emulator(target);
         let kernels = Kernels::load(&driver)?;
         let mut sized = Vec::new();
         for case in gpu_cases::all() {
-            if !case.runs_on(target) {
+            // A kernel's name starts with that of its op.
+            let is_of = kernel.is_none_or(|kernel| kernel.starts_with(case.op()));
+            if !is_of || !case.runs_on(target) {
                 continue;
             }
             let (bytes, entries) = {
