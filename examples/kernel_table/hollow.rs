@@ -50,12 +50,15 @@ impl Seen {
     }
 }
 
+/// A fixed sequence and its launches.
+type Fixed = (SequenceId, Vec<Launch>);
+
 /// The device, of which the backend has one handle and who asks for the launches another.
 #[derive(Clone)]
 pub struct Hollow {
     emulator: Rc<Emulator>,
     seen: Rc<RefCell<Vec<Seen>>>,
-    sequences: Rc<RefCell<Vec<(SequenceId, Vec<Launch>)>>>,
+    sequences: Rc<RefCell<Vec<Fixed>>>,
 }
 
 impl Hollow {
