@@ -73,11 +73,13 @@ fn chosen(target: Target) -> Vec<(Image<'static>, Mutant)> {
 pub fn child(devices: &Devices, name: &str) -> Result<u8> {
     let driver = devices.drivers.last().ok_or("no device")?.as_ref();
     let target = driver.facts().target;
-    let found = chosen(target);
-    let found = found.iter().find(|(_, mutant)| mutant.name() == name);
-    let (image, mutant) = found.ok_or_else(|| format!("no defect is named {name}"))?;
+    let images = IMAGES.iter().filter(|image| image.target == target);
+    let mut found = images.filter_map(|image| Some((image, defects::named(image.ptx, name)?)));
+    let (image, mutant) = found
+        .next()
+        .ok_or_else(|| format!("no defect is named {name}"))?;
     let cases = CasesByKernel::for_kernel(target, &mutant.kernel)?;
-    Ok(exit_code(&cases.verdict(driver, image, mutant)))
+    Ok(exit_code(&cases.verdict(driver, image, &mutant)))
 }
 
 /// One defect on the device, where that is hardware.

@@ -3,7 +3,7 @@
 
 use super::decoded::{Decoded, Virtual};
 use super::error::DecodeError;
-use super::flow::{Block, Set, defs, step_back, uses};
+use super::flow::{Block, Set, defs, uses};
 use super::module_error;
 use crate::emu::ptx::Type;
 use crate::emu::rows::Slot;
@@ -123,14 +123,12 @@ fn intervals(code: &[Decoded], blocks: &[Block], count: usize) -> Vec<Option<Int
         for register in block.live_out.iter() {
             touch(register, 2 * block.end - 1);
         }
-        let mut live = block.live_out.clone();
-        for index in (block.start..block.end).rev() {
+        for index in block.start..block.end {
             let inst = &code[index];
             // Several results are written one after the other: no source may share a row with the first of them.
             let read = 2 * index + usize::from(defs(inst).count() > 1);
             uses(inst).for_each(|register| touch(register, read));
             defs(inst).for_each(|register| touch(register, 2 * index + 1));
-            step_back(inst, &mut live);
         }
     }
     intervals

@@ -37,9 +37,9 @@ impl Set {
     /// Its registers, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Virtual> {
         self.0.iter().enumerate().flat_map(|(word, &bits)| {
-            (0..64)
-                .filter(move |bit| bits >> bit & 1 == 1)
-                .map(move |bit| Virtual(word as u32 * 64 + bit))
+            let below = |bits: &u64| Some(bits & bits.wrapping_sub(1)).filter(|left| *left != 0);
+            std::iter::successors(Some(bits).filter(|bits| *bits != 0), below)
+                .map(move |left| Virtual(word as u32 * 64 + left.trailing_zeros()))
         })
     }
 }
@@ -132,7 +132,7 @@ pub fn blocks(code: &[Decoded], count: usize) -> Vec<Block> {
 }
 
 /// Applies one instruction backwards to a live set. A guarded write keeps the old value in some lanes, so it ends nothing.
-pub fn step_back(inst: &Decoded, live: &mut Set) {
+fn step_back(inst: &Decoded, live: &mut Set) {
     if inst.guard.register.is_none() {
         for def in defs(inst) {
             live.remove(def);

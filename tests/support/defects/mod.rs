@@ -7,6 +7,6 @@ mod pipeline;
 mod site;
 mod verdict;
 
-pub use mutants::{Mutant, all, of_kernels, spread};
+pub use mutants::{Mutant, all, named, of_kernels, spread};
 pub use mutators::MUTATORS;
 pub use verdict::{CasesByKernel, ON_HARDWARE, Verdict, emulator};

@@ -75,6 +75,13 @@ pub fn all(ptx: &str) -> Vec<Mutant> {
     mutants
 }
 
+/// The defect of a text by its [`Mutant::name`]: its kernel alone is read.
+pub fn named(ptx: &str, name: &str) -> Option<Mutant> {
+    let (kernel, _) = name.split_once('/')?;
+    let text = of_kernels(ptx, &BTreeSet::from([kernel]));
+    all(&text).into_iter().find(|mutant| mutant.name() == name)
+}
+
 /// At most `each` defects of each kind in each kernel, spread evenly over the kernel's lines. Where in its part of the lines a
 /// defect stands follows from the names of kernel and kind: kernels that are one text for two types get different ones, and
 /// no kernel's depend on what other kernels there are.

@@ -17,7 +17,7 @@ pub struct Site<'a> {
     pub predicate: Option<String>,
     /// Whether a constant that is set here is read: see [`lives`].
     pub lives: bool,
-    /// Whether all that is read of the result is its lowest five bits at most.
+    /// Whether this reads the thread's number, and all that is read of the result is its lowest five bits at most.
     pub lane_alone: bool,
 }
 
@@ -136,6 +136,7 @@ pub fn sites<'a>(
         let line = lines.get(instruction.line as usize - 1).unwrap_or(&"");
         let words: Vec<&str> = line.split_whitespace().collect();
         if words.join(" ") == format!("{};", instruction.text) {
+            let reads_thread = instruction.text.contains("%tid");
             sites.push(Site {
                 instruction,
                 index,
@@ -143,7 +144,7 @@ pub fn sites<'a>(
                 constants,
                 predicate: predicate.clone(),
                 lives: lives(instruction, &writers),
-                lane_alone: lane_alone(instruction, entry, 0),
+                lane_alone: reads_thread && lane_alone(instruction, entry, 0),
             });
         }
         // A name with `#` belongs to a scope of inline assembly and is known only there.

@@ -84,27 +84,28 @@ impl CasesByKernel {
         let driver = emulator(target);
         let kernels = Kernels::load(&driver)?;
         let mut sized = Vec::new();
-        for case in gpu_cases::all() {
-            // A kernel's name starts with that of its op.
-            let is_of = kernel.is_none_or(|kernel| kernel.starts_with(case.op()));
-            if !is_of || !case.runs_on(target) {
-                continue;
-            }
-            let (bytes, entries) = {
-                let device = Device::new(&driver, &kernels);
-                let work = case.prepare(&device)?;
-                (
-                    work.floor_bytes,
-                    gpu_cases::entries(&kernels, &work.launches),
-                )
-            };
+        let all = gpu_cases::all();
+        // A kernel's name starts with that of its op, and maybe with the shorter one of another.
+        let ops = all.iter().map(|case| case.op());
+        let op = kernel.map(|kernel| {
+            let of = ops.filter(|op| kernel.starts_with(op));
+            of.max_by_key(|op| op.len())
+        });
+        for case in all {
+            let is_of = op.is_none_or(|op| op == Some(case.op()));
             let largest = match case.op() {
                 "sample" => LARGEST_SAMPLE_BYTES,
                 _ => LARGEST_FLOOR_BYTES,
             };
-            if bytes <= largest {
-                sized.push((bytes, entries, case));
+            let bytes = case.floor_bytes();
+            if !is_of || !case.runs_on(target) || bytes > largest {
+                continue;
             }
+            let entries = {
+                let device = Device::new(&driver, &kernels);
+                gpu_cases::entries(&kernels, &case.prepare(&device)?.launches)
+            };
+            sized.push((bytes, entries, case));
         }
         sized.sort_by_key(|(bytes, _, _)| *bytes);
         let mut by_kernel: BTreeMap<_, Vec<usize>> = BTreeMap::new();

@@ -178,6 +178,10 @@ impl Case for Argmax {
         Box::new(Argmax { vocab: n, ..*self })
     }
 
+    fn floor_bytes(&self) -> usize {
+        self.rows.count * (self.vocab + 1) * 4
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (rows, vocab) = (self.rows.count, self.vocab);
         let mut logits = self.rows.values(vocab, 6);
@@ -194,7 +198,7 @@ impl Case for Argmax {
         };
         Ok(Work {
             launches: launch.launches(device.kernels)?.into(),
-            floor_bytes: rows * (vocab + 1) * 4,
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let token = |row: &[f32]| {
                     let index = reference::argmax(&wide(row));

@@ -370,6 +370,14 @@ impl<T: Real + AttentionType> Case for Attention<T> {
         Box::new(Attention::<T>::new(self.heads, sequences, self.way))
     }
 
+    fn floor_bytes(&self) -> usize {
+        let layout = self.layout();
+        let positions: usize = layout.used.values().map(|(_, _, filled)| filled).sum();
+        let elements =
+            2 * positions * self.heads.kv_dim() + 2 * self.rows.count * self.heads.q_dim();
+        elements * size_of::<T>() + 4 * (layout.tables.len() + 4 * layout.spans.len())
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (tokens, heads) = (self.rows.count, self.heads);
         let layout = self.layout();
@@ -392,12 +400,10 @@ impl<T: Real + AttentionType> Case for Attention<T> {
             spans: device.input(&span_words(&layout.spans)?)?,
             out,
         };
-        let elements: usize = keys.parts.iter().map(|(_, rows)| rows.len()).sum();
         let (launch, arrived) = self.launch(device, flash)?;
-        let words = layout.tables.len() + 4 * layout.spans.len();
         Ok(Work {
             launches: vec![launch],
-            floor_bytes: 2 * (elements + queries.len()) * size_of::<T>() + 4 * words,
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let q = Matrix {
                     cols: heads.q_dim(),

@@ -82,7 +82,7 @@ impl Drop for Device<'_> {
 /// What a case runs and what must come of it.
 pub struct Work<'a> {
     pub launches: Vec<Launch>,
-    /// Bytes that any implementation has to read and write.
+    /// [`super::Case::floor_bytes`], or a copy's.
     pub floor_bytes: usize,
     /// What must come of it: asked for by tests alone, since a reference at the sizes of a model takes long.
     pub outputs: Box<dyn FnOnce() -> Vec<Output> + 'a>,

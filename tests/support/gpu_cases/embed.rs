@@ -140,6 +140,10 @@ impl<T: Real + EmbedType> Case for Embed<T> {
         Box::new(Embed::<T> { hidden: n, ..*self })
     }
 
+    fn floor_bytes(&self) -> usize {
+        self.rows.count * (self.hidden * (size_of::<T>() + 4) + 4)
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let Embed {
             rows,
@@ -180,7 +184,7 @@ impl<T: Real + EmbedType> Case for Embed<T> {
         };
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            floor_bytes: tokens * (hidden * (size_of::<T>() + 4) + 4),
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let table = Matrix {
                     cols: hidden,

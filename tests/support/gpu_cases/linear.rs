@@ -282,6 +282,14 @@ impl<T: Real + LinearType> Case for Linear<T> {
         Box::new(Linear::<T> { k, ..*self })
     }
 
+    fn floor_bytes(&self) -> usize {
+        let Linear { rows, n, k, .. } = *self;
+        let moved = if self.residual { 8 } else { 4 };
+        (n + rows.count) * k * size_of::<T>()
+            + rows.count * n * moved
+            + if self.bias { n * 4 } else { 0 }
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let Linear { rows, n, k, .. } = *self;
         let count = rows.count;
@@ -309,12 +317,9 @@ impl<T: Real + LinearType> Case for Linear<T> {
             bias: bias_in,
             out,
         };
-        let read = if self.residual { 8 } else { 4 };
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            floor_bytes: (n + count) * k * size_of::<T>()
-                + count * n * read
-                + if self.bias { n * 4 } else { 0 },
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let bias = bias.map(|bias| wide(&bias));
                 let residual = residual.map(|residual| matrix(n, &residual));
@@ -394,6 +399,11 @@ impl<T: Real + LinearType> Case for LinearSiluMul<T> {
         Box::new(LinearSiluMul::<T> { k, ..*self })
     }
 
+    fn floor_bytes(&self) -> usize {
+        let LinearSiluMul { rows, n, k, .. } = *self;
+        (2 * n * k + rows.count * (k + n)) * size_of::<T>()
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let LinearSiluMul { rows, n, k, .. } = *self;
         let count = rows.count;
@@ -426,7 +436,7 @@ impl<T: Real + LinearType> Case for LinearSiluMul<T> {
         };
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            floor_bytes: (2 * n * k + count * (k + n)) * size_of::<T>(),
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let expected = silu_mul(&matrix(k, &x), &gate, &up);
                 vec![Output::new::<T>("out", out.ptr, expected, bound).in_rows(count)]

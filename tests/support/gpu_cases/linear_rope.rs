@@ -322,6 +322,10 @@ impl<T: Real + LinearRopeType> Case for LinearRope<T> {
         Box::new(LinearRope::<T> { k, ..*self })
     }
 
+    fn floor_bytes(&self) -> usize {
+        self.rows.count * self.k * size_of::<T>() + self.bytes_beside_x()
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (tokens, k) = (self.rows.count, self.k);
         let inputs = self.inputs();
@@ -341,7 +345,7 @@ impl<T: Real + LinearRopeType> Case for LinearRope<T> {
         };
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            floor_bytes: tokens * k * size_of::<T>() + self.bytes_beside_x(),
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || self.outputs(&inputs, &matrix(k, &inputs.x), &rope, bound)),
         })
     }

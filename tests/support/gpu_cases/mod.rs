@@ -77,6 +77,9 @@ pub trait Case: Sync {
     /// The same case with rows of `n` elements, or as many as n makes of them.
     fn with_width(&self, n: usize) -> Box<dyn Case>;
 
+    /// Bytes that any implementation has to read and write.
+    fn floor_bytes(&self) -> usize;
+
     /// Inputs on the device, launches, and what must come out.
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError>;
 }

@@ -117,8 +117,9 @@ impl NormInputs {
         })
     }
 
-    fn bytes(&self) -> usize {
-        (self.x.len() + self.weight.len()) * 4
+    /// Of so many rows of k elements.
+    fn bytes(rows: RowRange, k: usize) -> usize {
+        (rows.count + 1) * k * 4
     }
 
     /// The norm by the reference, rounded to T as the product takes it.
@@ -181,6 +182,10 @@ impl<T: Real + LinearRopeType + NormLinearType> Case for NormLinearRope<T> {
         Box::new(NormLinearRope::<T> { rope })
     }
 
+    fn floor_bytes(&self) -> usize {
+        NormInputs::bytes(self.rope.rows, self.rope.k) + self.rope.bytes_beside_x()
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let case = &self.rope;
         let (tokens, k) = (case.rows.count, case.k);
@@ -196,7 +201,7 @@ impl<T: Real + LinearRopeType + NormLinearType> Case for NormLinearRope<T> {
         };
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            floor_bytes: norm.bytes() + case.bytes_beside_x(),
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 case.outputs(&inputs, &norm.normed::<T>(), &rope, bound::<T>())
             }),
@@ -243,6 +248,11 @@ impl<T: Real + LinearRopeType + NormLinearType> Case for NormLinearSiluMul<T> {
         Box::new(NormLinearSiluMul::<T> { product })
     }
 
+    fn floor_bytes(&self) -> usize {
+        let LinearSiluMul { rows, n, k, .. } = self.product;
+        NormInputs::bytes(rows, k) + n * (2 * k + rows.count) * size_of::<T>()
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let LinearSiluMul { rows, n, k, .. } = self.product;
         let tokens = rows.count;
@@ -267,7 +277,7 @@ impl<T: Real + LinearRopeType + NormLinearType> Case for NormLinearSiluMul<T> {
         };
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            floor_bytes: norm.bytes() + n * (2 * k + tokens) * size_of::<T>(),
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let expected = silu_mul(&norm.normed::<T>(), &gate, &up);
                 vec![Output::new::<T>("out", out.ptr, expected, bound::<T>()).in_rows(tokens)]

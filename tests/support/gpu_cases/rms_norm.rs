@@ -154,6 +154,12 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
         Box::new(RmsNorm::<T> { n, ..*self })
     }
 
+    fn floor_bytes(&self) -> usize {
+        let (rows, n) = (self.rows.count, self.n);
+        let sum_bytes = if self.add { 8 } else { 0 };
+        rows * n * (4 + sum_bytes + size_of::<T>()) + n * 4
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
         let (x, delta) = (self.rows.values(n, 2), self.rows.values(n, 3));
@@ -182,10 +188,9 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
             };
             (launch.launch(device.kernels)?, None)
         };
-        let sum_bytes = if self.add { 8 } else { 0 };
         Ok(Work {
             launches: vec![launch],
-            floor_bytes: rows * n * (4 + sum_bytes + size_of::<T>()) + n * 4,
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let sum = wide(&x)
                     .iter()

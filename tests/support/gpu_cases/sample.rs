@@ -303,6 +303,10 @@ impl Case for Sample {
         Box::new(Sample { vocab: n, ..*self })
     }
 
+    fn floor_bytes(&self) -> usize {
+        self.rows.count * (self.vocab + 1) * 4
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (count, vocab) = (self.rows.count, self.vocab);
         let (logits, draws) = self.made();
@@ -336,7 +340,7 @@ impl Case for Sample {
         };
         Ok(Work {
             launches: launch.launches(device.kernels)?.into(),
-            floor_bytes: count * (vocab + 1) * 4,
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let token = |draw: &SampleRow| match sample(&logits[draw.row], draw) {
                     Ok(token) => f64::from(token),

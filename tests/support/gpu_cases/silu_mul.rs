@@ -138,6 +138,10 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
         Box::new(SiluMul::<T> { n, ..*self })
     }
 
+    fn floor_bytes(&self) -> usize {
+        self.rows.count * self.n * (8 + size_of::<T>())
+    }
+
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
         // Up to 20, so that the exponential is large, small, and near one; one in seven up to 120, where it is clamped.
@@ -157,7 +161,7 @@ impl<T: Real + SiluMulType> Case for SiluMul<T> {
         };
         Ok(Work {
             launches: vec![launch.launch(device.kernels)?],
-            floor_bytes: rows * n * (8 + size_of::<T>()),
+            floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
                 let expected = reference::silu_mul(&Matrix {
                     cols: 2 * n,
