@@ -222,7 +222,8 @@ impl Error {
             Error::Limit { .. }
             | Error::Overflow { .. }
             | Error::Memory { .. }
-            | Error::NoRoom { .. } => 5,
+            | Error::NoRoom { .. }
+            | Error::Driver(crate::driver::DriverError::OutOfMemory { .. }) => 5,
             Error::Shape { .. }
             | Error::Range { .. }
             | Error::Logit { .. }

@@ -394,8 +394,18 @@ fn early(run_ahead: bool, end: Option<u32>) -> (Vec<Vec<u32>>, u64) {
     let greedy = Request::new(tokens(21, 5), 6);
     let ids = [sampled, greedy].map(|request| engine.submit(request).unwrap());
     let mut drawn = vec![Vec::new(); 2];
+    let mut first = true;
     while !engine.is_idle() {
-        for event in engine.step(&mut |_| {}).unwrap() {
+        let events = engine.step(&mut |_| {}).unwrap();
+        if std::mem::take(&mut first) {
+            let submitted = visits.of("embed_bf16");
+            assert_eq!(
+                submitted,
+                1 + u64::from(run_ahead),
+                "steps before the first tokens"
+            );
+        }
+        for event in events {
             let which = ids.iter().position(|id| *id == event.id).unwrap();
             drawn[which].extend(event.token);
         }

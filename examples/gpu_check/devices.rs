@@ -1,6 +1,6 @@
 //! What kernels run on: one GPU, or an emulator for each target.
 
-use qwarp::driver::cuda::{Cuda, probe};
+use qwarp::driver::cuda::{Cuda, cuda_version};
 use qwarp::driver::{Driver, Target};
 use qwarp::emu::{EmuOptions, Emulator};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ impl Devices {
             });
         }
         Ok(Devices {
-            cuda_version: Some(probe()?.cuda_version),
+            cuda_version: Some(cuda_version()?),
             drivers: vec![Box::new(Cuda::open(0)?)],
             hardware: true,
         })

@@ -37,9 +37,10 @@ impl Target {
         number / 10 == major && number % 10 <= minor
     }
 
-    /// The newest target that a card of this compute capability runs.
+    /// The newest target that a card of this compute capability runs. Cards of 12.x (RTX 50, GB10) give a CTA 99 KiB of shared
+    /// memory, as the smaller ones of sm_80 do; kernels for sm_90 count on more.
     pub fn for_compute_capability(major: u32, minor: u32) -> Option<Target> {
-        let number = major * 10 + minor;
+        let number = if major == 12 { 80 } else { major * 10 + minor };
         Target::ALL.into_iter().rev().find(|t| t.number() <= number)
     }
 }

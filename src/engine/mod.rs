@@ -60,6 +60,12 @@ struct Flight {
     bytes: u64,
 }
 
+/// A step that could not be submitted, and whose tokens it was to compute.
+struct Unlaunched {
+    ids: Vec<SequenceId>,
+    error: Error,
+}
+
 /// Requests, their memory, and the backend that runs them.
 pub struct Engine {
     config: EngineConfig,
@@ -68,6 +74,8 @@ pub struct Engine {
     backend: Box<dyn Backend>,
     /// The step before the one that is submitted next, where that is submitted early.
     flight: Option<Flight>,
+    /// Why the step behind it could not be submitted: told once its own results have been taken.
+    refused: Option<Error>,
     run_ahead: bool,
     next_id: u64,
     step_bytes: u64,
@@ -93,6 +101,7 @@ impl Engine {
             scheduler,
             backend,
             flight: None,
+            refused: None,
             run_ahead: false,
             next_id: 0,
             step_bytes: 0,
@@ -152,27 +161,35 @@ impl Engine {
 
     /// Whether nothing is left to do.
     pub fn is_idle(&self) -> bool {
-        self.scheduler.is_idle()
+        self.scheduler.is_idle() && self.refused.is_none()
     }
 
     /// Runs one step. Logits that requests asked for go to `on_logits`. After an error the sequences of that step are
     /// gone, and the engine can go on with the others.
     pub fn step(&mut self, on_logits: &mut dyn FnMut(PositionLogits<'_>)) -> Result<Vec<Event>> {
-        let flight = match self.flight.take() {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
+        // What was computed early for sequences that have all ended since is of no use to anyone.
+        let flight = self.flight.take();
+        let waited_for = |flight: &Flight| flight.ids.iter().any(|id| self.runs(*id));
+        let flight = match flight.filter(waited_for) {
             Some(flight) => flight,
-            None => match self.launch()? {
-                Some(flight) => flight,
-                None => return Ok(Vec::new()),
+            None => match self.launch() {
+                Ok(Some(flight)) => flight,
+                Ok(None) => return Ok(Vec::new()),
+                Err(unlaunched) => {
+                    self.drop_sequences(&unlaunched.ids);
+                    return Err(unlaunched.error);
+                }
             },
         };
         let ahead = self.run_ahead && !self.check_finite;
+        let mut unlaunched = None;
         if ahead && flight.feeds && flight.wanted_rows.is_empty() {
             match self.launch() {
                 Ok(next) => self.flight = next,
-                Err(error) => {
-                    self.flight = Some(flight);
-                    return Err(error);
-                }
+                Err(error) => unlaunched = Some(error),
             }
         }
         let settled = self.settle(&flight, on_logits);
@@ -180,11 +197,21 @@ impl Engine {
             // The same step would fail the same way for ever.
             self.drop_sequences(&flight.ids);
         }
+        if let Some(Unlaunched { ids, error }) = unlaunched {
+            // Only now: they had tokens to come.
+            self.drop_sequences(&ids);
+            self.refused = Some(error);
+        }
         settled
     }
 
+    fn runs(&self, id: SequenceId) -> bool {
+        let mut running = self.scheduler.running().iter();
+        running.any(|sequence| sequence.id == id)
+    }
+
     /// Submits the next step; none where nothing is left to compute.
-    fn launch(&mut self) -> Result<Option<Flight>> {
+    fn launch(&mut self) -> std::result::Result<Option<Flight>, Unlaunched> {
         let scheduled = self.scheduler.schedule();
         if scheduled.is_empty() {
             return Ok(None);
@@ -211,8 +238,8 @@ impl Engine {
         flight.ticket = match ran {
             Ok(ticket) => ticket,
             Err(error) => {
-                self.drop_sequences(&flight.ids);
-                return Err(error);
+                let ids = flight.ids;
+                return Err(Unlaunched { ids, error });
             }
         };
         let cost = self.backend.step_cost(&batch.inputs);
@@ -230,8 +257,10 @@ impl Engine {
     ) -> Result<Vec<Event>> {
         self.step_bytes = flight.bytes;
         if !flight.wanted_rows.is_empty() {
+            let wanted = flight.wanted_rows.iter();
+            let wanted: Vec<_> = wanted.filter(|(_, id, _)| self.runs(*id)).collect();
             let logits = self.backend.logits(flight.ticket)?;
-            for &(row, id, position) in &flight.wanted_rows {
+            for &(row, id, position) in wanted {
                 on_logits(PositionLogits {
                     id,
                     position,

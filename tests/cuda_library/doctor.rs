@@ -123,7 +123,8 @@ fn cards() {
         (75, "7.5", runs("cubin of sm_75")),
         (86, "8.6", runs("cubin of sm_80")),
         (90, "9.0", runs("cubin of sm_90")),
-        (120, "12.0", runs("PTX of sm_90, compiled once at load")),
+        (103, "10.3", runs("PTX of sm_90, compiled once at load")),
+        (120, "12.0", runs("PTX of sm_80, compiled once at load")),
     ];
     for (capability, shown, code) in cards {
         let machine = Machine::new(Some(library())).with("STUB_CC", capability);

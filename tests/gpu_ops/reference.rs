@@ -7,6 +7,8 @@ use qwarp::driver::Target;
 
 use crate::emulator;
 use crate::gpu_cases::{self, Case, QUICK};
+use crate::kernels::have_kernels;
+use crate::row_invariance::Alone;
 use crate::shapes::Visits;
 
 /// What cases did that were run.
@@ -19,8 +21,8 @@ struct Run {
     shapes: Visits,
 }
 
-/// Runs the cases, among which every kernel must be; nothing where the build has no kernels.
-fn run(target: Target, cases: Vec<Box<dyn Case>>) -> Option<Run> {
+/// Runs the cases, among which every kernel must be, and rows of them `alone`; nothing where the build has no kernels.
+fn run(target: Target, cases: Vec<Box<dyn Case>>, mut alone: Option<&mut Alone>) -> Option<Run> {
     let (driver, kernels) = emulator(target)?;
     let mut shapes = Visits::new(target);
     let mut visited: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -40,6 +42,10 @@ fn run(target: Target, cases: Vec<Box<dyn Case>>) -> Option<Run> {
                 }
                 let nmse = worst.entry(case.op()).or_insert(0.0f64);
                 *nmse = nmse.max(ran.nmse);
+                if let Some(alone) = &mut alone {
+                    let run = |case: &dyn Case| gpu_cases::run(case, &driver, &kernels);
+                    failures.extend(alone.hold(case.as_ref(), &ran, &run).err());
+                }
             }
             Err(failure) => failures.push(format!("{} on {target}: {failure}", case.name())),
         }
@@ -61,8 +67,8 @@ fn run(target: Target, cases: Vec<Box<dyn Case>>) -> Option<Run> {
     })
 }
 
-fn every_case(target: Target) {
-    let Some(run) = run(target, gpu_cases::all()) else {
+fn every_case(target: Target, alone: Option<&mut Alone>) {
+    let Some(run) = run(target, gpu_cases::all(), alone) else {
         return;
     };
     for (op, nmse) in run.worst {
@@ -76,23 +82,29 @@ fn every_case(target: Target) {
 
 #[test]
 fn every_kernel_equals_its_reference_on_sm_75() {
-    every_case(Target::Sm75);
+    every_case(Target::Sm75, None);
 }
 
 #[test]
-fn every_kernel_equals_its_reference_on_sm_80() {
-    every_case(Target::Sm80);
+fn every_kernel_equals_its_reference_on_sm_80_and_no_row_depends_on_its_neighbours() {
+    let mut alone = Alone::default();
+    every_case(Target::Sm80, Some(&mut alone));
+    let ops: BTreeSet<_> = gpu_cases::all().iter().map(|case| case.op()).collect();
+    if have_kernels() {
+        alone.check(&ops);
+    }
 }
 
 #[test]
 fn every_kernel_equals_its_reference_on_sm_90() {
-    every_case(Target::Sm90);
+    every_case(Target::Sm90, None);
 }
 
 #[test]
 fn every_kernel_is_among_those_that_are_timed() {
     for target in [Target::Sm75, Target::Sm80, Target::Sm90] {
         let timed = gpu_cases::timed(&QUICK);
-        run(target, timed.into_iter().map(|timed| timed.case).collect());
+        let cases = timed.into_iter().map(|timed| timed.case).collect();
+        run(target, cases, None);
     }
 }

@@ -21,6 +21,7 @@ pub type Launches<'a> = dyn Fn(Extent) -> Result<Vec<Launch>, DriverError> + 'a;
 struct Fixed {
     sequence: SequenceId,
     extent: Extent,
+    /// Empty where a change has failed: nobody knows then which of them the sequence has.
     launches: Vec<Launch>,
 }
 
@@ -67,7 +68,7 @@ impl Decode {
             false => &self.sampled,
         };
         let found = fixed.get(extent.sequences.wrapping_sub(1));
-        found.filter(|_| extent.decodes() && extent.draws > 0)
+        found.filter(|_| extent.decodes() && (1..=extent.sequences).contains(&extent.draws))
     }
 
     /// The extent that a step of `extent` is replayed as, if it is one of these.
@@ -94,7 +95,7 @@ impl Decode {
                 .iter()
                 .try_for_each(|launch| driver.launch(launch));
         };
-        if extent != fixed.extent {
+        if extent != fixed.extent || fixed.launches.is_empty() {
             fixed.change(driver, extent, launches(extent)?)?;
         }
         driver.replay(fixed.sequence)
@@ -108,8 +109,9 @@ impl Fixed {
         extent: Extent,
         launches: Vec<Launch>,
     ) -> Result<(), DriverError> {
+        let old = std::mem::take(&mut self.launches);
         for (index, launch) in launches.iter().enumerate() {
-            if self.launches.get(index) != Some(launch) {
+            if old.get(index) != Some(launch) {
                 driver.change(self.sequence, index, launch)?;
             }
         }

@@ -110,11 +110,11 @@ impl Draws {
         ticket: Ticket,
         count: usize,
     ) -> Result<(), DriverError> {
-        self.counts[place(ticket)] = count;
-        match count {
-            0 => Ok(()),
-            _ => driver.queue_out(from, 4 * count, self.mailboxes[place(ticket)]),
+        if count > 0 {
+            driver.queue_out(from, 4 * count, self.mailboxes[place(ticket)])?;
         }
+        self.counts[place(ticket)] = count;
+        Ok(())
     }
 
     /// Waits for a step's tokens. The place of one that could not be drawn is the inner error.

@@ -14,6 +14,7 @@ use super::step::Buffers;
 use super::weights::{Packing, gathered, multiplied, rows_dtype};
 use crate::DType;
 use crate::backend::cpu::footprint::cached_layers;
+use crate::backend::sampling::MOST_BIASES;
 use crate::config::engine::BLOCK_SIZE;
 use crate::driver::DeviceFacts;
 use crate::error::Result;
@@ -23,8 +24,6 @@ use crate::shape::MaxRows;
 
 /// Most tokens of a step whose attention is split over the chunks of the context.
 const SPLIT_TOKENS: usize = 32;
-/// Biases of a request that there is room for, were every token of its sequence penalised as well.
-const BIASES: usize = 1024;
 /// Bytes of an index, an angle or a partial result.
 const WORD: usize = 4;
 
@@ -187,7 +186,7 @@ pub fn widths(plan: &Plan, options: GpuOptions) -> Widths {
     // Each token of every sequence may be penalised, and others have biases.
     let rows = options.max_num_seqs;
     let seen = options.num_blocks.saturating_mul(BLOCK_SIZE);
-    let biased = rows.saturating_mul(vocab.min(BIASES));
+    let biased = rows.saturating_mul(vocab.min(MOST_BIASES));
     let most = rows.saturating_mul(vocab);
     Widths {
         dim: graph.layers.map_or(2, |(_, heads)| heads.dim),

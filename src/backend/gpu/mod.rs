@@ -166,12 +166,13 @@ impl GpuBackend {
 
     /// Queues what brings the tokens of a step back, whose launches are queued.
     fn finish(&mut self, inputs: &StepInputs) -> Result<Ticket> {
-        self.submitted += 1;
-        let ticket = Ticket(self.submitted);
-        self.logit_rows = inputs.logit_rows.len();
-        self.drawn = inputs.samples.len();
+        let ticket = Ticket(self.submitted + 1);
+        let drawn = inputs.samples.len();
         let (driver, from) = (self.memory.driver(), self.program.buffers.drawn);
-        self.draws.queue(driver, from, ticket, self.drawn)?;
+        self.draws.queue(driver, from, ticket, drawn)?;
+        self.submitted = ticket.0;
+        self.logit_rows = inputs.logit_rows.len();
+        self.drawn = drawn;
         Ok(ticket)
     }
 

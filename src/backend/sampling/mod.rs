@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use super::rng::uniform;
 use crate::error::Result;
-pub use params::{SamplingParams, check_logit_bias};
+pub use params::{MOST_BIASES, SamplingParams, check_logit_bias};
 pub use penalties::penalised;
 
 /// One draw of a step.

@@ -9,6 +9,10 @@ use crate::error::{Error, Result};
 const BIAS: RangeInclusive<f32> = -100.0..=100.0;
 /// What OpenAI accepts as a presence or frequency penalty.
 const PENALTY: RangeInclusive<f32> = -2.0..=2.0;
+/// Logits are divided by it: less would make infinities of some.
+const REPETITION: RangeInclusive<f32> = 0.01..=100.0;
+/// Most biases of a request: devices have room for so many.
+pub const MOST_BIASES: usize = 1024;
 
 /// How to pick a token; the module says in which order the settings act.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +60,7 @@ impl SamplingParams {
         within("temperature", self.temperature, 0.0..=100.0)?;
         above_zero("top_p", self.top_p, 1.0)?;
         within("min_p", self.min_p, 0.0..=1.0)?;
-        above_zero("repetition_penalty", self.repetition_penalty, 100.0)?;
+        within("repetition_penalty", self.repetition_penalty, REPETITION)?;
         within("presence_penalty", self.presence_penalty, PENALTY)?;
         within("frequency_penalty", self.frequency_penalty, PENALTY)
     }
@@ -70,8 +74,8 @@ impl Default for SamplingParams {
 
 /// Refuses biases outside their range, of tokens outside the vocabulary, or two for one token.
 pub fn check_logit_bias(biases: &[(u32, f32)], vocab: usize) -> Result<()> {
-    if biases.len() > vocab {
-        let expected = format!("at most {vocab}, one for each token");
+    if biases.len() > MOST_BIASES {
+        let expected = format!("at most {MOST_BIASES}");
         return Err(Error::argument("logit_bias count", biases.len(), expected));
     }
     for &(id, bias) in biases {

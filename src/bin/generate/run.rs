@@ -14,6 +14,7 @@ use qwarp::{DType, Error, Result};
 
 use crate::args::Cli;
 use crate::cache_dir::cache_dir;
+use crate::device::Running;
 use crate::logits_file::LogitsFile;
 use crate::prompt;
 use crate::report::Report;
@@ -31,14 +32,18 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
     params.validate()?;
     check_logit_bias(&cli.sampling.logit_bias, config.vocab_size)?;
     let chosen = (cli.device).choose(&cli.model, &config, cli.dtype, threads)?;
-    let about = chosen.choice.about.clone();
     let reading = Instant::now();
     let tokenizer = open_tokenizer(cli)?;
     let tokenizer_ms = ms(reading);
     let prompt = prompt::tokens(cli, &tokenizer, config.vocab_size)?;
     let wanted_logits = logits_range(cli, prompt.len())?;
     let engine_config = limits(cli, &config, prompt.len(), threads, chosen.choice.dtype)?;
-    let opened = chosen.open_backend(&cli.model, &config, engine_config, path)?;
+    let Running {
+        choice,
+        engine: engine_config,
+        opened,
+    } = chosen.open_backend(&cli.model, &config, engine_config, path)?;
+    let about = choice.about;
     let mut engine = Engine::new(engine_config, config.vocab_size, opened.backend)?;
     // Elsewhere a step is over when it has been submitted, and nothing would wait for the host.
     engine.set_run_ahead(about.kind == "cuda");

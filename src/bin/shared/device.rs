@@ -8,7 +8,7 @@ use qwarp::backend::Backend;
 use qwarp::backend::cpu::simd;
 use qwarp::config::engine::Utilization;
 use qwarp::config::{EngineConfig, ModelConfig};
-use qwarp::driver::cuda::{self, Cuda, probe};
+use qwarp::driver::cuda::{self, Cuda, cuda_version};
 use qwarp::driver::{DeviceFacts, Driver, Target};
 use qwarp::emu::{EmuOptions, Emulator};
 use qwarp::engine::OpenOptions;
@@ -93,6 +93,33 @@ pub struct Choice {
     pub about: About,
     /// Share of a GPU's memory that may be taken.
     pub utilization: Utilization,
+    /// The type on the CPU, where that is taken if the GPU has no room.
+    cpu_instead: Option<DType>,
+}
+
+impl Choice {
+    /// The CPU in place of a GPU without room, where the choice was left to us.
+    pub fn without_room(&self, error: &Error) -> Option<Choice> {
+        let dtype = self
+            .cpu_instead
+            .filter(|_| matches!(error, Error::NoRoom { .. }))?;
+        Some(Choice {
+            dtype,
+            about: About::cpu(vec![took_cpu(error)]),
+            utilization: self.utilization,
+            cpu_instead: None,
+        })
+    }
+}
+
+/// A model that is open.
+pub struct Running {
+    /// Where.
+    pub choice: Choice,
+    /// The limits, with the type of the choice.
+    pub engine: EngineConfig,
+    /// What runs it.
+    pub opened: OpenedBackend<Box<dyn Backend>>,
 }
 
 /// A choice with the device open.
@@ -140,8 +167,10 @@ impl DeviceArgs {
             })
         };
         let on_cuda = || -> Result<Chosen> {
+            // Before anything of the GPU is taken.
+            check_build()?;
             let cuda = Cuda::open(0)?;
-            on(Box::new(cuda), "cuda", Some(probe()?.cuda_version))
+            on(Box::new(cuda), "cuda", Some(cuda_version()?))
         };
         let on_cpu = |notes| Chosen {
             choice: model.on_cpu(notes),
@@ -151,7 +180,13 @@ impl DeviceArgs {
             DeviceArg::Cpu => Ok(on_cpu(Vec::new())),
             DeviceArg::Cuda => on_cuda(),
             DeviceArg::Emulator => on(Box::new(self.emulator(threads)), EMULATOR, None),
-            DeviceArg::Auto => Ok(on_cuda().unwrap_or_else(|error| on_cpu(vec![took_cpu(&error)]))),
+            DeviceArg::Auto => Ok(match on_cuda() {
+                Ok(mut chosen) => {
+                    chosen.choice.cpu_instead = Some(model.stored);
+                    chosen
+                }
+                Err(error) => on_cpu(vec![took_cpu(&error)]),
+            }),
         }
     }
 
@@ -165,16 +200,20 @@ impl DeviceArgs {
     ) -> Result<Choice> {
         let model = self.model(folder, config, dtype, stored)?;
         let on_cuda = || -> Result<Choice> {
-            let version = probe()?.cuda_version;
+            let version = cuda_version()?;
             model.on_gpu(&cuda::facts(0)?, "cuda", Some(version))
         };
         match self.device {
             DeviceArg::Cpu => Ok(model.on_cpu(Vec::new())),
             DeviceArg::Cuda => on_cuda(),
             DeviceArg::Emulator => model.on_gpu(self.emulator(1).facts(), EMULATOR, None),
-            DeviceArg::Auto => {
-                Ok(on_cuda().unwrap_or_else(|error| model.on_cpu(vec![took_cpu(&error)])))
-            }
+            DeviceArg::Auto => Ok(match check_build().and_then(|()| on_cuda()) {
+                Ok(choice) => Choice {
+                    cpu_instead: Some(model.stored),
+                    ..choice
+                },
+                Err(error) => model.on_cpu(vec![took_cpu(&error)]),
+            }),
         }
     }
 
@@ -241,21 +280,19 @@ struct Model<'a> {
 }
 
 fn took_cpu(error: &Error) -> String {
-    format!("--device auto took the CPU: {error}")
+    // The first line says why; the others are a table of sizes.
+    let text = error.to_string();
+    let why = text.lines().next().unwrap_or_default();
+    format!("--device auto took the CPU: {why}")
 }
 
 impl Model<'_> {
     fn on_cpu(&self, notes: Vec<String>) -> Choice {
         Choice {
             dtype: self.stored,
-            about: About {
-                kind: "cpu",
-                facts: None,
-                cuda_version: None,
-                checks: None,
-                notes,
-            },
+            about: About::cpu(notes),
             utilization: self.utilization,
+            cpu_instead: None,
         }
     }
 
@@ -285,6 +322,7 @@ impl Model<'_> {
                 notes,
             },
             utilization: self.utilization,
+            cpu_instead: None,
         })
     }
 }
@@ -297,18 +335,44 @@ impl Chosen {
         config: &ModelConfig,
         engine: EngineConfig,
         path: simd::Path,
-    ) -> Result<OpenedBackend<Box<dyn Backend>>> {
-        Ok(match self.driver {
-            None => open_backend(folder, config, OpenOptions { engine, path })?.boxed(),
-            Some(driver) => {
-                let utilization = self.choice.utilization;
-                open_backend_on(driver, utilization, folder, config, engine)?.boxed()
+    ) -> Result<Running> {
+        let mut choice = self.choice;
+        if let Some(driver) = self.driver {
+            match open_backend_on(driver, choice.utilization, folder, config, engine) {
+                Ok(opened) => {
+                    return Ok(Running {
+                        choice,
+                        engine,
+                        opened: opened.boxed(),
+                    });
+                }
+                Err(error) => choice = choice.without_room(&error).ok_or(error)?,
             }
+        }
+        let engine = EngineConfig {
+            dtype: choice.dtype,
+            ..engine
+        };
+        let opened = open_backend(folder, config, OpenOptions { engine, path })?.boxed();
+        Ok(Running {
+            choice,
+            engine,
+            opened,
         })
     }
 }
 
 impl About {
+    fn cpu(notes: Vec<String>) -> About {
+        About {
+            kind: "cpu",
+            facts: None,
+            cuda_version: None,
+            checks: None,
+            notes,
+        }
+    }
+
     /// Whether times are those of the device; the emulator's are its own.
     pub fn has_times(&self) -> bool {
         self.kind != EMULATOR

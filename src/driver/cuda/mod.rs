@@ -6,7 +6,7 @@ mod probe;
 mod sequence;
 mod state;
 
-pub use probe::{Gpu, MIN_DRIVER, Probe, probe};
+pub use probe::{Gpu, MIN_DRIVER, Probe, cuda_version, probe};
 
 use std::cell::RefCell;
 use std::ffi::CString;

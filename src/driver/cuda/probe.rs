@@ -147,6 +147,11 @@ fn library() -> Result<i32> {
     Ok(version)
 }
 
+/// The newest CUDA version that the driver speaks: 12040 is 12.4.
+pub fn cuda_version() -> Result<i32> {
+    library()
+}
+
 /// Initialises the driver and lists its GPUs.
 pub fn probe() -> Result<Probe> {
     let cuda_version = library()?;

@@ -25,8 +25,10 @@ impl Set {
         new
     }
 
-    fn remove(&mut self, register: Virtual) {
-        self.0[register.0 as usize / 64] &= !(1 << (register.0 % 64));
+    fn add_all(&mut self, other: &Set) {
+        for (word, bits) in self.0.iter_mut().zip(&other.0) {
+            *word |= bits;
+        }
     }
 
     /// Whether it holds a register.
@@ -127,41 +129,45 @@ pub fn blocks(code: &[Decoded], count: usize) -> Vec<Block> {
             }
         })
         .collect();
-    liveness(code, &mut blocks);
+    liveness(code, &mut blocks, count);
     blocks
 }
 
-/// Applies one instruction backwards to a live set. A guarded write keeps the old value in some lanes, so it ends nothing.
-fn step_back(inst: &Decoded, live: &mut Set) {
-    if inst.guard.register.is_none() {
-        for def in defs(inst) {
-            live.remove(def);
+/// What a block does to liveness: the registers that it reads before it writes them, and those that it surely writes. A
+/// guarded write keeps the old value in some lanes, so it ends nothing.
+fn effects(code: &[Decoded], block: &Block, count: usize) -> (Set, Set) {
+    let (mut read, mut written) = (Set::empty(count), Set::empty(count));
+    for inst in &code[block.start..block.end] {
+        for register in uses(inst).filter(|register| !written.contains(*register)) {
+            read.insert(register);
         }
+        write(inst, &mut written);
     }
-    for register in uses(inst) {
-        live.insert(register);
-    }
+    (read, written)
 }
 
-fn liveness(code: &[Decoded], blocks: &mut [Block]) {
+fn liveness(code: &[Decoded], blocks: &mut [Block], count: usize) {
+    let effects: Vec<_> = blocks.iter().map(|b| effects(code, b, count)).collect();
     let mut changed = true;
     while changed {
         changed = false;
         for index in (0..blocks.len()).rev() {
-            let mut live = blocks[index].live_out.clone();
+            let mut out = std::mem::replace(&mut blocks[index].live_out, Set(Vec::new()));
             for &next in &blocks[index].next {
-                for (word, bits) in live.0.iter_mut().zip(&blocks[next].live_in.0) {
-                    *word |= bits;
-                }
+                out.add_all(&blocks[next].live_in);
             }
-            blocks[index].live_out = live.clone();
-            for inst in code[blocks[index].start..blocks[index].end].iter().rev() {
-                step_back(inst, &mut live);
+            let (read, written) = &effects[index];
+            let live_in = &mut blocks[index].live_in.0;
+            let words = live_in
+                .iter_mut()
+                .zip(&out.0)
+                .zip(read.0.iter().zip(&written.0));
+            for ((word, out), (read, written)) in words {
+                let now = read | (out & !written);
+                changed |= *word != now;
+                *word = now;
             }
-            if live != blocks[index].live_in {
-                blocks[index].live_in = live;
-                changed = true;
-            }
+            blocks[index].live_out = out;
         }
     }
 }

@@ -82,16 +82,26 @@ impl Row {
     }
 }
 
-/// Every kernel of every target.
+/// Every kernel of every target, the targets side by side.
 pub fn measure() -> Result<Vec<Row>, DriverError> {
+    let rows: Result<Vec<_>, _> = std::thread::scope(|scope| {
+        let targets = Target::ALL.map(|target| scope.spawn(move || of_target(target)));
+        let ended = targets.into_iter().map(|rows| match rows.join() {
+            Ok(rows) => rows,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect()
+    });
+    Ok(rows?.concat())
+}
+
+fn of_target(target: Target) -> Result<Vec<Row>, DriverError> {
     let mut rows = Vec::new();
-    for target in Target::ALL {
-        let mut profile = Profile::new(target)?;
-        for (models, only_new) in [(&EVERY[..], false), (&NEW[..], true)] {
-            for timed in timed(models) {
-                if timed.case.runs_on(target) {
-                    rows.extend(profile.op(&timed, only_new)?);
-                }
+    let mut profile = Profile::new(target)?;
+    for (models, only_new) in [(&EVERY[..], false), (&NEW[..], true)] {
+        for timed in timed(models) {
+            if timed.case.runs_on(target) {
+                rows.extend(profile.op(&timed, only_new)?);
             }
         }
     }
@@ -109,7 +119,7 @@ impl Profile {
     fn new(target: Target) -> Result<Profile, DriverError> {
         let device = Emulator::new(EmuOptions {
             target,
-            host_threads: 2,
+            host_threads: 1,
             checks: false,
             counters: true,
         });

@@ -6,7 +6,7 @@ use qwarp::backend::cpu::simd::Path;
 use qwarp::config::{EngineConfig, ModelConfig};
 use qwarp::{DType, Result};
 
-use crate::device::DeviceArgs;
+use crate::device::{Choice, DeviceArgs};
 use crate::dtype::DtypeArg;
 
 /// The side, as the flags of other commands.
@@ -54,12 +54,13 @@ impl Side {
             .device
             .choose(folder, config, self.dtype, limits.threads)?;
         let dtype = chosen.choice.dtype;
-        let about = format!("{}, {dtype}", chosen.choice.about.text());
         let engine = EngineConfig { dtype, ..limits };
+        let running = chosen.open_backend(folder, config, engine, path)?;
+        let Choice { dtype, about, .. } = running.choice;
         Ok(Open {
-            backend: chosen.open_backend(folder, config, engine, path)?.backend,
+            backend: running.opened.backend,
             dtype,
-            about,
+            about: format!("{}, {dtype}", about.text()),
         })
     }
 }

@@ -16,7 +16,7 @@ use qwarp::shape::MaxRows;
 use qwarp::{DType, Error, Result, model};
 
 use super::{Length, Options};
-use crate::device::About;
+use crate::device::{About, Choice};
 
 /// Everything `qwarp plan` shows.
 pub struct Blueprint {
@@ -66,30 +66,21 @@ impl Blueprint {
             let expected = "bf16, f16 or f32: config.json declares no torch_dtype";
             Error::argument("--dtype", "auto", expected)
         })?;
-        let choice = (options.device).survey(folder, &config, options.dtype, stored)?;
+        let mut choice = (options.device).survey(folder, &config, options.dtype, stored)?;
         let mut engine = limits(&config, options, choice.dtype)?;
-        engine.validate()?;
-        let max_rows = MaxRows {
-            tokens: engine.max_batched_tokens,
-            logits: engine.max_logit_rows,
-        };
-        let graph = model::build(&config, engine.dtype)?;
-        let shape = Shape {
-            graph,
-            max_rows,
-            stored,
-            context: config.max_position_embeddings,
-            memory: options.memory,
-            longest: matches!(options.max_model_len, Length::Auto),
-        };
+        let settled = settle(&config, options, stored, &choice, &mut engine);
         let Settled {
             plan,
             fit,
             memory,
             held,
-        } = match choice.about.facts.clone() {
-            None => shape.on_cpu(&mut engine)?,
-            Some(facts) => shape.on_gpu(&mut engine, facts, choice.utilization)?,
+        } = match settled {
+            Ok(settled) => settled,
+            Err(error) => {
+                choice = choice.without_room(&error).ok_or(error)?;
+                engine = limits(&config, options, choice.dtype)?;
+                settle(&config, options, stored, &choice, &mut engine)?
+            }
         };
         let context = options.context.unwrap_or(engine.max_model_len);
         if context == 0 || context > engine.max_model_len {
@@ -161,6 +152,32 @@ impl Blueprint {
             self.stored,
             self.engine.dtype,
         )
+    }
+}
+
+/// Places the model where it was chosen to run.
+fn settle(
+    config: &ModelConfig,
+    options: &Options,
+    stored: DType,
+    choice: &Choice,
+    engine: &mut EngineConfig,
+) -> Result<Settled> {
+    engine.validate()?;
+    let shape = Shape {
+        graph: model::build(config, engine.dtype)?,
+        max_rows: MaxRows {
+            tokens: engine.max_batched_tokens,
+            logits: engine.max_logit_rows,
+        },
+        stored,
+        context: config.max_position_embeddings,
+        memory: options.memory,
+        longest: matches!(options.max_model_len, Length::Auto),
+    };
+    match choice.about.facts.clone() {
+        None => shape.on_cpu(engine),
+        Some(facts) => shape.on_gpu(engine, facts, choice.utilization),
     }
 }
 

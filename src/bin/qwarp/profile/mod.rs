@@ -8,7 +8,7 @@ use qwarp::backend::{Backend, StepInputs};
 use qwarp::config::{EngineConfig, ModelConfig};
 use qwarp::{Error, Result};
 
-use crate::device::DeviceArgs;
+use crate::device::{DeviceArgs, Running};
 use crate::dtype::DtypeArg;
 use crate::forced::{Forced, random_tokens};
 use crate::output::print;
@@ -79,19 +79,18 @@ pub fn run(args: &Args) -> Result<()> {
     let chosen = args
         .device
         .choose(&args.model, &config, args.dtype, threads)?;
-    let (dtype, about) = (chosen.choice.dtype, chosen.choice.about.clone());
-    about.notes.iter().for_each(|note| eprintln!("{note}"));
     let engine = EngineConfig {
-        dtype,
+        dtype: chosen.choice.dtype,
         threads,
         max_num_seqs: 1,
         max_batched_tokens: args.prefill.max(CHUNK.min(len)),
         max_logit_rows: 1,
         max_model_len: len,
     };
-    let mut backend = chosen
-        .open_backend(&args.model, &config, engine, path)?
-        .backend;
+    let Running { choice, opened, .. } = chosen.open_backend(&args.model, &config, engine, path)?;
+    let (dtype, about) = (choice.dtype, choice.about);
+    about.notes.iter().for_each(|note| eprintln!("{note}"));
+    let mut backend = opened.backend;
     let inputs = fill(
         backend.as_mut(),
         random_tokens(len, config.vocab_size),
