@@ -144,7 +144,8 @@ impl Reader<'_> {
         let of = self.of_type()?;
         let pointer = self.skip_mark('*');
         if pointer {
-            self.skip_word("__restrict__");
+            // The second stands for the first on some targets: see cuda/common/follow.cuh.
+            let _ = self.skip_word("__restrict__") || self.skip_word("BY_SEQUENCE");
         } else if constant || !of.by_value {
             let types = names(|t| t.by_value);
             let what = format!("`{}` by value", of.c);

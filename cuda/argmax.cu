@@ -9,14 +9,16 @@
 // token 4294967295, which the host takes for an error.
 // Bound: memory. A logit is read once; the partial keys are 1/1024 of that.
 
+#include "common/follow.cuh"
 #include "common/order.cuh"
 #include "common/reduce.cuh"
 #include "common/vec.cuh"
 
 extern "C" __global__ void __launch_bounds__(256) argmax_f32_partial(
-    const float* __restrict__ logits,  // (rows, vocab)
+    const float* BY_SEQUENCE logits,   // (rows, vocab)
     uint64_t* __restrict__ partial,    // (rows, parts)
     uint32_t vocab) {
+  qwarp::follow();
   const float* row = logits + static_cast<size_t>(blockIdx.x) * vocab;
   uint64_t best = qwarp::Max::identity();
   const uint32_t stride = gridDim.y * blockDim.x * qwarp::VEC;
@@ -33,9 +35,10 @@ extern "C" __global__ void __launch_bounds__(256) argmax_f32_partial(
 }
 
 extern "C" __global__ void __launch_bounds__(32) argmax_f32_merge(
-    const uint64_t* __restrict__ partial,  // (rows, parts)
+    const uint64_t* BY_SEQUENCE partial,   // (rows, parts)
     uint32_t* __restrict__ tokens,         // (rows)
     uint32_t parts) {
+  qwarp::follow();
   const uint64_t* row = partial + static_cast<size_t>(blockIdx.x) * parts;
   uint64_t best = qwarp::Max::identity();
   for (uint32_t part = threadIdx.x; part < parts; part += qwarp::WARP) best = qwarp::Max::combine(best, row[part]);

@@ -8,6 +8,7 @@
 // Numerics: a widening copy, exact.
 // Bound: memory. A row is read once and written once: hidden * (sizeof table element + 4) bytes a token.
 
+#include "common/follow.cuh"
 #include "common/vec.cuh"
 
 namespace {
@@ -17,6 +18,7 @@ constexpr uint32_t DRAWN = 0x80000000u;
 template <typename T>
 __device__ void embed(const uint32_t* token_ids, const uint32_t* drawn, const T* table, float* out, uint32_t vocab,
                       uint32_t hidden) {
+  qwarp::follow();
   const size_t token = blockIdx.x;
   const uint32_t i = (blockIdx.y * blockDim.x + threadIdx.x) * qwarp::VEC;
   if (i >= hidden) return;
@@ -33,7 +35,7 @@ __device__ void embed(const uint32_t* token_ids, const uint32_t* drawn, const T*
 
 extern "C" __global__ void __launch_bounds__(128) embed_f32(
     const uint32_t* __restrict__ token_ids,  // (T)
-    const uint32_t* __restrict__ drawn,      // (rows)
+    const uint32_t* BY_SEQUENCE drawn,       // (rows)
     const float* __restrict__ table,         // (vocab, hidden)
     float* __restrict__ out,                 // (T, hidden)
     uint32_t vocab,
@@ -43,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(128) embed_f32(
 
 extern "C" __global__ void __launch_bounds__(128) embed_f16(
     const uint32_t* __restrict__ token_ids,  // (T)
-    const uint32_t* __restrict__ drawn,      // (rows)
+    const uint32_t* BY_SEQUENCE drawn,       // (rows)
     const __half* __restrict__ table,        // (vocab, hidden)
     float* __restrict__ out,                 // (T, hidden)
     uint32_t vocab,
@@ -54,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(128) embed_f16(
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(128) embed_bf16(
     const uint32_t* __restrict__ token_ids,   // (T)
-    const uint32_t* __restrict__ drawn,       // (rows)
+    const uint32_t* BY_SEQUENCE drawn,        // (rows)
     const __nv_bfloat16* __restrict__ table,  // (vocab, hidden)
     float* __restrict__ out,                  // (T, hidden)
     uint32_t vocab,

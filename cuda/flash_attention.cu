@@ -63,6 +63,7 @@ __device__ void store_rows(const Fragment (&out)[DIM / UNIT], uint32_t* shared, 
 
 template <typename T, uint32_t DIM>
 __device__ void flash_attention(const Arguments<T>& a) {
+  qwarp::follow();
   constexpr uint32_t TILE_BYTES = TILE * DIM * sizeof(T);
   // Queries, then each stage's keys and values.
   extern __shared__ uint4 shared[];
@@ -131,9 +132,9 @@ __device__ void flash_attention(const Arguments<T>& a) {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(128) flash_attention_f16_d64(
-    const __half* __restrict__ q,               // (T, q_heads, 64)
-    const __half* __restrict__ keys,            // (blocks, kv_heads, 16, 64)
-    const __half* __restrict__ values,          // (blocks, kv_heads, 16, 64)
+    const __half* BY_SEQUENCE q,                // (T, q_heads, 64)
+    const __half* BY_SEQUENCE keys,             // (blocks, kv_heads, 16, 64)
+    const __half* BY_SEQUENCE values,           // (blocks, kv_heads, 16, 64)
     const uint32_t* __restrict__ block_tables,  // of all sequences, one after the other
     const uint32_t* __restrict__ spans,         // (sequences, 4): first token, tokens, cached, where its table starts
     __half* __restrict__ out,                   // (T, q_heads, 64)
@@ -143,9 +144,9 @@ extern "C" __global__ void __launch_bounds__(128) flash_attention_f16_d64(
 }
 
 extern "C" __global__ void __launch_bounds__(128) flash_attention_f16_d128(
-    const __half* __restrict__ q,               // (T, q_heads, 128)
-    const __half* __restrict__ keys,            // (blocks, kv_heads, 16, 128)
-    const __half* __restrict__ values,          // (blocks, kv_heads, 16, 128)
+    const __half* BY_SEQUENCE q,                // (T, q_heads, 128)
+    const __half* BY_SEQUENCE keys,             // (blocks, kv_heads, 16, 128)
+    const __half* BY_SEQUENCE values,           // (blocks, kv_heads, 16, 128)
     const uint32_t* __restrict__ block_tables,  // of all sequences, one after the other
     const uint32_t* __restrict__ spans,         // (sequences, 4): first token, tokens, cached, where its table starts
     __half* __restrict__ out,                   // (T, q_heads, 128)
@@ -156,9 +157,9 @@ extern "C" __global__ void __launch_bounds__(128) flash_attention_f16_d128(
 
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(128) flash_attention_bf16_d64(
-    const __nv_bfloat16* __restrict__ q,        // (T, q_heads, 64)
-    const __nv_bfloat16* __restrict__ keys,     // (blocks, kv_heads, 16, 64)
-    const __nv_bfloat16* __restrict__ values,   // (blocks, kv_heads, 16, 64)
+    const __nv_bfloat16* BY_SEQUENCE q,         // (T, q_heads, 64)
+    const __nv_bfloat16* BY_SEQUENCE keys,      // (blocks, kv_heads, 16, 64)
+    const __nv_bfloat16* BY_SEQUENCE values,    // (blocks, kv_heads, 16, 64)
     const uint32_t* __restrict__ block_tables,  // of all sequences, one after the other
     const uint32_t* __restrict__ spans,         // (sequences, 4): first token, tokens, cached, where its table starts
     __nv_bfloat16* __restrict__ out,            // (T, q_heads, 64)
@@ -168,9 +169,9 @@ extern "C" __global__ void __launch_bounds__(128) flash_attention_bf16_d64(
 }
 
 extern "C" __global__ void __launch_bounds__(128) flash_attention_bf16_d128(
-    const __nv_bfloat16* __restrict__ q,        // (T, q_heads, 128)
-    const __nv_bfloat16* __restrict__ keys,     // (blocks, kv_heads, 16, 128)
-    const __nv_bfloat16* __restrict__ values,   // (blocks, kv_heads, 16, 128)
+    const __nv_bfloat16* BY_SEQUENCE q,         // (T, q_heads, 128)
+    const __nv_bfloat16* BY_SEQUENCE keys,      // (blocks, kv_heads, 16, 128)
+    const __nv_bfloat16* BY_SEQUENCE values,    // (blocks, kv_heads, 16, 128)
     const uint32_t* __restrict__ block_tables,  // of all sequences, one after the other
     const uint32_t* __restrict__ spans,         // (sequences, 4): first token, tokens, cached, where its table starts
     __nv_bfloat16* __restrict__ out,            // (T, q_heads, 128)

@@ -18,7 +18,7 @@
 #include "common/linear_tile.cuh"
 
 extern "C" __global__ void __launch_bounds__(320) linear_f16_t8(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,      // (n), or null
     float* __restrict__ out,             // inout (T, n)
@@ -30,7 +30,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_f16_t8(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_f16_t16(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,      // (n), or null
     float* __restrict__ out,             // inout (T, n)
@@ -42,7 +42,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_f16_t16(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_f16_t32(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,      // (n), or null
     float* __restrict__ out,             // inout (T, n)
@@ -54,7 +54,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_f16_t32(
 }
 
 extern "C" __global__ void __launch_bounds__(128) linear_f16_t64(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,      // (n), or null
     float* __restrict__ out,             // inout (T, n)
@@ -66,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(128) linear_f16_t64(
 }
 
 extern "C" __global__ void __launch_bounds__(256) linear_f16_t128(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,      // (n), or null
     float* __restrict__ out,             // inout (T, n)
@@ -79,7 +79,7 @@ extern "C" __global__ void __launch_bounds__(256) linear_f16_t128(
 
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(320) linear_bf16_t8(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (n), or null
     float* __restrict__ out,                    // inout (T, n)
@@ -91,7 +91,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_bf16_t8(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_bf16_t16(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (n), or null
     float* __restrict__ out,                    // inout (T, n)
@@ -103,7 +103,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_bf16_t16(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_bf16_t32(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (n), or null
     float* __restrict__ out,                    // inout (T, n)
@@ -115,7 +115,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_bf16_t32(
 }
 
 extern "C" __global__ void __launch_bounds__(128) linear_bf16_t64(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (n), or null
     float* __restrict__ out,                    // inout (T, n)
@@ -127,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(128) linear_bf16_t64(
 }
 
 extern "C" __global__ void __launch_bounds__(256) linear_bf16_t128(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (n), or null
     float* __restrict__ out,                    // inout (T, n)

@@ -15,7 +15,7 @@
 #include "common/rope.cuh"
 
 extern "C" __global__ void __launch_bounds__(320) linear_rope_append_f16_t8(
-    const __half* __restrict__ x,               // (T, k)
+    const __half* BY_SEQUENCE x,                // (T, k)
     const __half* __restrict__ weights,         // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -33,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_rope_append_f16_t8(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_rope_append_f16_t16(
-    const __half* __restrict__ x,               // (T, k)
+    const __half* BY_SEQUENCE x,                // (T, k)
     const __half* __restrict__ weights,         // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -51,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_rope_append_f16_t16(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_rope_append_f16_t32(
-    const __half* __restrict__ x,               // (T, k)
+    const __half* BY_SEQUENCE x,                // (T, k)
     const __half* __restrict__ weights,         // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -69,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_rope_append_f16_t32(
 }
 
 extern "C" __global__ void __launch_bounds__(128) linear_rope_append_f16_t64(
-    const __half* __restrict__ x,               // (T, k)
+    const __half* BY_SEQUENCE x,                // (T, k)
     const __half* __restrict__ weights,         // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -87,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(128) linear_rope_append_f16_t64(
 }
 
 extern "C" __global__ void __launch_bounds__(256) linear_rope_append_f16_t128(
-    const __half* __restrict__ x,               // (T, k)
+    const __half* BY_SEQUENCE x,                // (T, k)
     const __half* __restrict__ weights,         // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -106,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(256) linear_rope_append_f16_t128(
 
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(320) linear_rope_append_bf16_t8(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -124,7 +124,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_rope_append_bf16_t8(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_rope_append_bf16_t16(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -142,7 +142,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_rope_append_bf16_t16(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_rope_append_bf16_t32(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -160,7 +160,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_rope_append_bf16_t32(
 }
 
 extern "C" __global__ void __launch_bounds__(128) linear_rope_append_bf16_t64(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)
@@ -178,7 +178,7 @@ extern "C" __global__ void __launch_bounds__(128) linear_rope_append_bf16_t64(
 }
 
 extern "C" __global__ void __launch_bounds__(256) linear_rope_append_bf16_t128(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
     const float* __restrict__ cos_sin,          // (T, 2, dim / 2)

@@ -10,7 +10,7 @@
 #include "common/linear_tile.cuh"
 
 extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_f16_t8(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __half* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -20,7 +20,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_f16_t8(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_f16_t16(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __half* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -30,7 +30,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_f16_t16(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_f16_t32(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __half* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -40,7 +40,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_f16_t32(
 }
 
 extern "C" __global__ void __launch_bounds__(128) linear_silu_mul_f16_t64(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __half* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -50,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(128) linear_silu_mul_f16_t64(
 }
 
 extern "C" __global__ void __launch_bounds__(256) linear_silu_mul_f16_t128(
-    const __half* __restrict__ x,        // (T, k)
+    const __half* BY_SEQUENCE x,         // (T, k)
     const __half* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __half* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -61,7 +61,7 @@ extern "C" __global__ void __launch_bounds__(256) linear_silu_mul_f16_t128(
 
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_bf16_t8(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __nv_bfloat16* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -71,7 +71,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_bf16_t8(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_bf16_t16(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __nv_bfloat16* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_bf16_t16(
 }
 
 extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_bf16_t32(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __nv_bfloat16* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -91,7 +91,7 @@ extern "C" __global__ void __launch_bounds__(320) linear_silu_mul_bf16_t32(
 }
 
 extern "C" __global__ void __launch_bounds__(128) linear_silu_mul_bf16_t64(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __nv_bfloat16* __restrict__ out,            // (T, n)
     uint32_t tokens,
@@ -101,7 +101,7 @@ extern "C" __global__ void __launch_bounds__(128) linear_silu_mul_bf16_t64(
 }
 
 extern "C" __global__ void __launch_bounds__(256) linear_silu_mul_bf16_t128(
-    const __nv_bfloat16* __restrict__ x,        // (T, k)
+    const __nv_bfloat16* BY_SEQUENCE x,         // (T, k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     __nv_bfloat16* __restrict__ out,            // (T, n)
     uint32_t tokens,

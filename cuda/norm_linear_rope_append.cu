@@ -14,7 +14,7 @@
 #include "common/rope.cuh"
 
 extern "C" __global__ void __launch_bounds__(320) norm_linear_rope_append_f16_t8(
-    const float* __restrict__ x,                // (T, k)
+    const float* BY_SEQUENCE x,                 // (T, k)
     const float* __restrict__ norm,             // (k)
     const __half* __restrict__ weights,         // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null
@@ -35,7 +35,7 @@ extern "C" __global__ void __launch_bounds__(320) norm_linear_rope_append_f16_t8
 
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(320) norm_linear_rope_append_bf16_t8(
-    const float* __restrict__ x,                // (T, k)
+    const float* BY_SEQUENCE x,                 // (T, k)
     const float* __restrict__ norm,             // (k)
     const __nv_bfloat16* __restrict__ weights,  // (row tiles, k tiles, 32, 8)
     const float* __restrict__ bias,             // (q + 2 kv), or null

@@ -155,6 +155,7 @@ __device__ void merge_chunks(const Arguments<T>& a, const RowsOf& rows, uint32_t
 
 template <typename T, uint32_t DIM>
 __device__ void chunk_attention(const Arguments<T>& a) {
+  qwarp::follow();
   constexpr uint32_t TILE_BYTES = TILE * DIM * sizeof(T), STAGES = stages_for<DIM>();
   // Blocks of eight dims that a warp weighs.
   constexpr uint32_t BLOCKS = DIM / UNIT / WARPS;
@@ -229,9 +230,9 @@ __device__ void chunk_attention(const Arguments<T>& a) {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_f16_d64(
-    const __half* __restrict__ q,              // (T, q_heads, 64)
-    const __half* __restrict__ keys,           // (blocks, kv_heads, 16, 64)
-    const __half* __restrict__ values,         // (blocks, kv_heads, 16, 64)
+    const __half* BY_SEQUENCE q,               // (T, q_heads, 64)
+    const __half* BY_SEQUENCE keys,            // (blocks, kv_heads, 16, 64)
+    const __half* BY_SEQUENCE values,          // (blocks, kv_heads, 16, 64)
     const uint32_t* __restrict__ block_tables, // of all sequences, one after the other
     const uint32_t* __restrict__ spans,        // (sequences, 4): first token, tokens, cached, start of its block table
     float* __restrict__ partial,               // inout (T, q_heads, chunks, 64 + 2): outputs, highest score, sum
@@ -244,9 +245,9 @@ extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_f16_d64(
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_f16_d128(
-    const __half* __restrict__ q,              // (T, q_heads, 128)
-    const __half* __restrict__ keys,           // (blocks, kv_heads, 16, 128)
-    const __half* __restrict__ values,         // (blocks, kv_heads, 16, 128)
+    const __half* BY_SEQUENCE q,               // (T, q_heads, 128)
+    const __half* BY_SEQUENCE keys,            // (blocks, kv_heads, 16, 128)
+    const __half* BY_SEQUENCE values,          // (blocks, kv_heads, 16, 128)
     const uint32_t* __restrict__ block_tables, // of all sequences, one after the other
     const uint32_t* __restrict__ spans,        // (sequences, 4): first token, tokens, cached, start of its block table
     float* __restrict__ partial,               // inout (T, q_heads, chunks, 128 + 2): outputs, highest score, sum
@@ -260,9 +261,9 @@ extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_f16_d128(
 
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_bf16_d64(
-    const __nv_bfloat16* __restrict__ q,       // (T, q_heads, 64)
-    const __nv_bfloat16* __restrict__ keys,    // (blocks, kv_heads, 16, 64)
-    const __nv_bfloat16* __restrict__ values,  // (blocks, kv_heads, 16, 64)
+    const __nv_bfloat16* BY_SEQUENCE q,        // (T, q_heads, 64)
+    const __nv_bfloat16* BY_SEQUENCE keys,     // (blocks, kv_heads, 16, 64)
+    const __nv_bfloat16* BY_SEQUENCE values,   // (blocks, kv_heads, 16, 64)
     const uint32_t* __restrict__ block_tables, // of all sequences, one after the other
     const uint32_t* __restrict__ spans,        // (sequences, 4): first token, tokens, cached, start of its block table
     float* __restrict__ partial,               // inout (T, q_heads, chunks, 64 + 2): outputs, highest score, sum
@@ -275,9 +276,9 @@ extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_bf16_d64(
 }
 
 extern "C" __global__ void __launch_bounds__(128, 4) paged_attention_bf16_d128(
-    const __nv_bfloat16* __restrict__ q,       // (T, q_heads, 128)
-    const __nv_bfloat16* __restrict__ keys,    // (blocks, kv_heads, 16, 128)
-    const __nv_bfloat16* __restrict__ values,  // (blocks, kv_heads, 16, 128)
+    const __nv_bfloat16* BY_SEQUENCE q,        // (T, q_heads, 128)
+    const __nv_bfloat16* BY_SEQUENCE keys,     // (blocks, kv_heads, 16, 128)
+    const __nv_bfloat16* BY_SEQUENCE values,   // (blocks, kv_heads, 16, 128)
     const uint32_t* __restrict__ block_tables, // of all sequences, one after the other
     const uint32_t* __restrict__ spans,        // (sequences, 4): first token, tokens, cached, start of its block table
     float* __restrict__ partial,               // inout (T, q_heads, chunks, 128 + 2): outputs, highest score, sum

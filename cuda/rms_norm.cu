@@ -7,6 +7,7 @@
 // Bound: memory. x and weight are read once and out is written once (the sum also reads delta and writes x). A thread keeps
 // its first four elements; what a row has beyond 4096 is read a second time, from the first-level cache.
 
+#include "common/follow.cuh"
 #include "common/rms.cuh"
 
 namespace {
@@ -17,6 +18,7 @@ template <typename T, typename Load, typename Again>
 __device__ void rms_norm(Load load, Again again, const float* weight, T* out, uint32_t n, float eps) {
   const uint32_t start = threadIdx.x * qwarp::VEC, stride = blockDim.x * qwarp::VEC;
   float4 first = {}, first_weight = {};
+  qwarp::follow();
   if (start < n) {
     first = load(start);
     // Asked for before the barrier, so that both waits overlap.
@@ -53,7 +55,7 @@ __device__ void add_norm_row(float* x, const float* delta, const float* weight, 
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(1024) rms_norm_f16(
-    const float* __restrict__ x,       // (rows, n)
+    const float* BY_SEQUENCE x,        // (rows, n)
     const float* __restrict__ weight,  // (n)
     __half* __restrict__ out,          // (rows, n)
     uint32_t n,
@@ -63,7 +65,7 @@ extern "C" __global__ void __launch_bounds__(1024) rms_norm_f16(
 
 extern "C" __global__ void __launch_bounds__(1024) add_rms_norm_f16(
     float* __restrict__ x,             // inout (rows, n)
-    const float* __restrict__ delta,   // (rows, n)
+    const float* BY_SEQUENCE delta,    // (rows, n)
     const float* __restrict__ weight,  // (n)
     __half* __restrict__ out,          // (rows, n)
     uint32_t n,
@@ -73,7 +75,7 @@ extern "C" __global__ void __launch_bounds__(1024) add_rms_norm_f16(
 
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(1024) rms_norm_bf16(
-    const float* __restrict__ x,       // (rows, n)
+    const float* BY_SEQUENCE x,        // (rows, n)
     const float* __restrict__ weight,  // (n)
     __nv_bfloat16* __restrict__ out,   // (rows, n)
     uint32_t n,
@@ -83,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(1024) rms_norm_bf16(
 
 extern "C" __global__ void __launch_bounds__(1024) add_rms_norm_bf16(
     float* __restrict__ x,             // inout (rows, n)
-    const float* __restrict__ delta,   // (rows, n)
+    const float* BY_SEQUENCE delta,    // (rows, n)
     const float* __restrict__ weight,  // (n)
     __nv_bfloat16* __restrict__ out,   // (rows, n)
     uint32_t n,

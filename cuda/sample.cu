@@ -125,7 +125,7 @@ __device__ qwarp::Scan draw_masses(const SampleRow& row, uint32_t index, Wide (&
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(256, 2) sample_f32_max(
-    const float* __restrict__ logits,       // (logit rows, vocab)
+    const float* BY_SEQUENCE logits,        // (logit rows, vocab)
     const uint32_t* __restrict__ settings,  // (rows, 12)
     const uint32_t* __restrict__ starts,    // (rows, parts + 1)
     const uint32_t* __restrict__ changes,   // (changes, 4)
@@ -168,7 +168,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) sample_f32_max(
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) sample_f32_top_k(
-    const float* __restrict__ logits,       // (logit rows, vocab)
+    const float* BY_SEQUENCE logits,        // (logit rows, vocab)
     const uint32_t* __restrict__ settings,  // (rows, 12)
     const uint32_t* __restrict__ starts,    // (rows, parts + 1)
     const uint32_t* __restrict__ changes,   // (changes, 4)
@@ -183,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) sample_f32_top_k(
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) sample_f32_top_p(
-    const float* __restrict__ logits,       // (logit rows, vocab)
+    const float* BY_SEQUENCE logits,        // (logit rows, vocab)
     const uint32_t* __restrict__ settings,  // (rows, 12)
     const uint32_t* __restrict__ starts,    // (rows, parts + 1)
     const uint32_t* __restrict__ changes,   // (changes, 4)
@@ -229,7 +229,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) sample_f32_top_p(
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) sample_f32_draw(
-    const float* __restrict__ logits,       // (logit rows, vocab)
+    const float* BY_SEQUENCE logits,        // (logit rows, vocab)
     const uint32_t* __restrict__ settings,  // (rows, 12)
     const uint32_t* __restrict__ starts,    // (rows, parts + 1)
     const uint32_t* __restrict__ changes,   // (changes, 4)

@@ -8,6 +8,7 @@
 // arithmetic three quarters of an A100's f32 rate at its full bandwidth, half of an H200's or less on the others. Not yet
 // measured on a card.
 
+#include "common/follow.cuh"
 #include "common/silu.cuh"
 #include "common/vec.cuh"
 
@@ -15,6 +16,7 @@ namespace {
 
 template <typename T>
 __device__ void silu_mul(const float* gate_up, T* out, uint32_t n) {
+  qwarp::follow();
   const size_t row = blockIdx.x;
   const uint32_t i = (blockIdx.y * blockDim.x + threadIdx.x) * qwarp::VEC;
   if (i >= n) return;
@@ -28,7 +30,7 @@ __device__ void silu_mul(const float* gate_up, T* out, uint32_t n) {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(128) silu_mul_f16(
-    const float* __restrict__ gate_up,  // (rows, 2 n)
+    const float* BY_SEQUENCE gate_up,   // (rows, 2 n)
     __half* __restrict__ out,           // (rows, n)
     uint32_t n) {
   silu_mul(gate_up, out, n);
@@ -36,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(128) silu_mul_f16(
 
 #if __CUDA_ARCH__ >= 800
 extern "C" __global__ void __launch_bounds__(128) silu_mul_bf16(
-    const float* __restrict__ gate_up,  // (rows, 2 n)
+    const float* BY_SEQUENCE gate_up,   // (rows, 2 n)
     __nv_bfloat16* __restrict__ out,    // (rows, n)
     uint32_t n) {
   silu_mul(gate_up, out, n);

@@ -20,6 +20,7 @@
 #pragma once
 
 #include "convert.cuh"
+#include "follow.cuh"
 #include "paged.cuh"
 #include "reduce.cuh"
 #include "softmax.cuh"

@@ -1,6 +1,7 @@
 // What becomes of a finished sum of products. A lane has both rows of its tile, g and g + 8, for one token.
 #pragma once
 
+#include "follow.cuh"
 #include "mma.cuh"
 #include "silu.cuh"
 

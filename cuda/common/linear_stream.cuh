@@ -104,6 +104,7 @@ struct Stream {
     for (uint32_t u = 0; u < DEPTH; ++u) {
       if (chunks.first(0) + u < tiles) a[u] = fragment(chunks.first(0) + u);
     }
+    follow();
     x.start();
   }
 

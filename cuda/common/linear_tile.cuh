@@ -119,6 +119,7 @@ struct Tiled {
   }
 
   __device__ void run() {
+    follow();
 #pragma unroll
     for (uint32_t i = 0; i < MT * NT * 4; ++i) {
       sum[i / (NT * 4)][i / 4 % NT][i % 4] = total[i / (NT * 4)][i / 4 % NT][i % 4] = 0.0f;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "follow.cuh"
 #include "mass.cuh"
 #include "order.cuh"
 #include "scan.cuh"
@@ -90,9 +91,10 @@ struct SampleRow {
   }
 };
 
-// The row of this CTA, blockIdx.x.
+// The row of this CTA, blockIdx.x: from here on what the kernel before wrote can be read.
 __device__ inline SampleRow sample_row(const float* logits, const uint32_t* settings, const uint32_t* starts,
                                        const uint32_t* changes, uint64_t* state, uint64_t* bins, uint32_t vocab) {
+  follow();
   const size_t row = blockIdx.x;
   const uint32_t* own = settings + row * SETTINGS;
   const size_t of_logits = own[ROW] == UNUSED ? 0 : own[ROW];

@@ -158,7 +158,9 @@ pub trait Driver {
     /// Waits for both events; milliseconds from `start` to `end`.
     fn elapsed_ms(&self, start: EventId, end: EventId) -> Result<f32>;
 
-    /// Fixes a sequence of launches, built node by node, each depending on the one before.
+    /// Fixes a sequence of launches, built node by node, each depending on the one before. Where [`Target::overlaps`], each
+    /// but the first may begin before the one before has ended, and must wait for it (`griddepcontrol.wait`) before it writes
+    /// or reads what a launch may write; the emulator refuses a kernel that never does.
     fn sequence(&self, launches: &[Launch]) -> Result<SequenceId>;
 
     /// Puts another launch of the same kernel in the place of launch `index`, for the replays that are queued from now on.

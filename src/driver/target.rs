@@ -31,6 +31,12 @@ impl Target {
         self >= Target::Sm80
     }
 
+    /// Whether a launch of a sequence may begin before the one before has ended: its kernels then wait themselves
+    /// (`griddepcontrol.wait`).
+    pub fn overlaps(self) -> bool {
+        self >= Target::Sm90
+    }
+
     /// Whether a cubin of this target runs on a card of this compute capability: the same major number, not older.
     pub fn cubin_runs_on(self, major: u32, minor: u32) -> bool {
         let number = self.number();

@@ -21,6 +21,8 @@ pub enum ReportKind {
     Divergence,
     /// A read of `cp.async` bytes before their group was waited for.
     AsyncNotWaited,
+    /// A use of what a launch before may still be writing.
+    GridNotWaited,
     /// A launch that makes no progress.
     NoProgress,
     /// `trap`, a division by zero where the result is undefined, or another stop of the kernel's own making.
@@ -39,6 +41,9 @@ impl ReportKind {
             ReportKind::UninitializedRegister => "use of an unwritten register",
             ReportKind::Divergence => "threads missing at a barrier",
             ReportKind::AsyncNotWaited => "read of cp.async data before its group was waited for",
+            ReportKind::GridNotWaited => {
+                "use of memory before the launch that writes it was waited for"
+            }
             ReportKind::NoProgress => "no progress",
             ReportKind::Trap => "trap",
         }

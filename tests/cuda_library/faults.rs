@@ -6,6 +6,10 @@ pub const TRIALS: &[(&str, fn())] = &[
     ("tour/complete", complete),
     ("tour/two_gpus", two_gpus),
     ("tour/newer_card_compiles_ptx", newer_card_compiles_ptx),
+    (
+        "tour/kernels_of_a_sequence_overlap",
+        kernels_of_a_sequence_overlap,
+    ),
     ("tour/each_call_fails_once", each_call_fails_once),
     ("tour/a_call_always_fails", a_call_always_fails),
     ("tour/no_words_for_an_error", no_words_for_an_error),
@@ -99,6 +103,29 @@ fn newer_card_compiles_ptx() {
     assert_eq!(loads, ["load ptx"; 4]);
 }
 
+/// Kernels of a sequence overlap where card and driver can do that: the stand-in refuses a graph with other edges.
+fn kernels_of_a_sequence_overlap() {
+    // Sequences of three launches and of one: an edge before each but the first.
+    for (capability, version, edges) in [
+        (90, 12030, 2),
+        (90, 12020, 0),
+        (89, 12040, 0),
+        (120, 12040, 2),
+    ] {
+        let machine = Machine::new(Some(library()))
+            .with("STUB_CC", capability)
+            .with("STUB_VERSION", version);
+        let (code, text) = machine.tour();
+        assert_eq!(code, 0, "{text}");
+        let calls = machine.calls();
+        let added = calls
+            .iter()
+            .filter(|(name, _)| name == "cuGraphAddDependencies_v2");
+        assert_eq!(added.count(), edges, "{capability}, {version}");
+        assert!(calls.iter().any(|(name, _)| name == "cuGraphLaunch"));
+    }
+}
+
 /// Each handle that was made has ended, unless the call that ends one was the call that failed.
 fn nothing_left(machine: &Machine, failed: &str) {
     for kind in KINDS {
@@ -120,13 +147,15 @@ fn nothing_left(machine: &Machine, failed: &str) {
 }
 
 fn each_call_fails_once() {
-    let whole = Machine::new(Some(library()));
+    // A driver whose graphs take every call that there is.
+    let newest = || Machine::new(Some(library())).with("STUB_VERSION", 12040);
+    let whole = newest();
     whole.tour();
     let calls = whole.calls();
     assert!(calls.len() > 70, "{} calls", calls.len());
     for number in 1..=calls.len() {
         let (name, usual) = &calls[number - 1];
-        let machine = Machine::new(Some(library())).with("STUB_FAIL_AT", number);
+        let machine = newest().with("STUB_FAIL_AT", number);
         let (code, text) = machine.tour();
         assert_eq!(machine.calls()[number - 1], (name.clone(), 999));
         let last = text.lines().last().unwrap_or_default();

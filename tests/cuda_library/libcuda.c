@@ -46,6 +46,8 @@ typedef struct Handle {
     /* A graph's nodes, a node's launch, an event's time, the shared memory that a function was promised. */
     struct Handle *nodes[MOST_NODES];
     int count, time;
+    /* Edges of a graph that were added by themselves. */
+    int linked;
     unsigned shared;
     int echoes;
     /* The context it was made in: it is of use in no other. */
@@ -507,12 +509,17 @@ typedef struct {
     void *kernel, *context;
 } NodeParameters;
 
+/* Cards of sm_90 and drivers since CUDA 12.3 know edges that let a kernel begin early. */
+static int overlaps(void) {
+    return number("STUB_CC", 90) >= 90 && number("STUB_VERSION", 12000) >= 12030;
+}
+
 /* Each node must depend on the one before, and on nothing else. */
 int cuGraphAddKernelNode_v2(Handle **out, Handle *graph, Handle **after, size_t count, const NodeParameters *node) {
     BEGIN_HERE;
     NEED(graph, "graph");
     NEED(node->function, "function");
-    size_t expected = graph->count > 0;
+    size_t expected = graph->count > 0 && !overlaps();
     REFUSE_IF(node->extra || node->kernel || node->context || node->shared > node->function->shared || graph->count == MOST_NODES, INVALID_VALUE);
     REFUSE_IF(count != expected || (count && after[0] != graph->nodes[graph->count - 1]), INVALID_VALUE);
     Handle *made = calloc(1, sizeof *made);
@@ -525,10 +532,25 @@ int cuGraphAddKernelNode_v2(Handle **out, Handle *graph, Handle **after, size_t 
     END(OK);
 }
 
+typedef struct {
+    unsigned char from_port, to_port, type, reserved[5];
+} Edge;
+
+/* From the last node but one to the last, once its kernel has let go. */
+int cuGraphAddDependencies_v2(Handle *graph, Handle **from, Handle **to, const Edge *edge, size_t count) {
+    BEGIN_HERE;
+    NEED(graph, "graph");
+    REFUSE_IF(!overlaps() || count != 1 || graph->count < 2, INVALID_VALUE);
+    REFUSE_IF(*from != graph->nodes[graph->count - 2] || *to != graph->nodes[graph->count - 1], INVALID_VALUE);
+    REFUSE_IF(edge->from_port != 1 || edge->to_port || edge->type != 1, INVALID_VALUE);
+    graph->linked++;
+    END(OK);
+}
+
 int cuGraphInstantiateWithFlags(Handle **out, Handle *graph, unsigned long long flags) {
     BEGIN_HERE;
     NEED(graph, "graph");
-    REFUSE_IF(flags, INVALID_VALUE);
+    REFUSE_IF(flags || (overlaps() && graph->linked + 1 != graph->count), INVALID_VALUE);
     *out = make("exec");
     memcpy((*out)->nodes, graph->nodes, sizeof graph->nodes);
     (*out)->count = graph->count;

@@ -74,6 +74,8 @@ pub struct Cuda {
     device: sys::CUdevice,
     context: sys::CUcontext,
     stream: sys::CUstream,
+    /// Whether launches of a sequence overlap.
+    overlaps: bool,
     handles: RefCell<Handles>,
 }
 
@@ -82,6 +84,7 @@ impl Cuda {
     pub fn open(ordinal: u32) -> Result<Cuda> {
         let facts = facts(ordinal)?;
         let device = probe::device(ordinal)?;
+        let overlaps = facts.target.overlaps() && probe::has_typed_edges()?;
         let mut context = std::ptr::null_mut();
         // SAFETY: the pointer is valid for one handle; released in `drop`.
         check("cuDevicePrimaryCtxRetain", unsafe {
@@ -92,6 +95,7 @@ impl Cuda {
             device,
             context,
             stream: std::ptr::null_mut(),
+            overlaps,
             handles: RefCell::new(Handles::default()),
         };
         cuda.here()?;
@@ -303,7 +307,7 @@ impl Driver for Cuda {
             }
             nodes
         };
-        let sequence = Sequence::new(&nodes)?;
+        let sequence = Sequence::new(&nodes, self.overlaps)?;
         Ok(self.handles.borrow_mut().add_sequence(sequence))
     }
 

@@ -10,6 +10,8 @@ use crate::driver::{DriverError, Result, Target};
 
 /// The CUDA version that driver 525 brings, as `cuDriverGetVersion` counts.
 const MIN_CUDA: i32 = 12_000;
+/// The first CUDA version with `cuGraphAddDependencies_v2`. Older drivers run a sequence's kernels one after the other.
+const TYPED_EDGES: i32 = 12_030;
 /// The oldest driver series that accepts the embedded code, for messages.
 pub const MIN_DRIVER: u32 = 525;
 
@@ -150,6 +152,11 @@ fn library() -> Result<i32> {
 /// The newest CUDA version that the driver speaks: 12040 is 12.4.
 pub fn cuda_version() -> Result<i32> {
     library()
+}
+
+/// Whether a graph's edges can say what of a node they wait for.
+pub(super) fn has_typed_edges() -> Result<bool> {
+    Ok(cuda_version()? >= TYPED_EDGES)
 }
 
 /// Initialises the driver and lists its GPUs.

@@ -42,6 +42,14 @@ fn node_params(
     }
 }
 
+/// Behind a node whose kernel has let the next one go: it may begin while the last CTAs of the one before run.
+const OVERLAPPING: sys::CUgraphEdgeData = sys::CUgraphEdgeData {
+    from_port: sys::CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC as u8,
+    to_port: 0,
+    type_: sys::CUgraphDependencyType::CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC as u8,
+    reserved: [0; 5],
+};
+
 /// An instantiated graph.
 #[derive(Debug)]
 pub(super) struct Sequence {
@@ -58,8 +66,11 @@ struct Node {
 }
 
 impl Sequence {
-    /// Builds and instantiates a chain of kernel nodes.
-    pub(super) fn new(launches: &[(sys::CUfunction, &Launch)]) -> Result<Sequence> {
+    /// Builds and instantiates a chain of kernel nodes; with `overlapping`, kernels that wait for the one before themselves.
+    pub(super) fn new(
+        launches: &[(sys::CUfunction, &Launch)],
+        overlapping: bool,
+    ) -> Result<Sequence> {
         let mut sequence = Sequence {
             graph: std::ptr::null_mut(),
             exec: std::ptr::null_mut(),
@@ -70,7 +81,7 @@ impl Sequence {
             sys::cuGraphCreate(&mut sequence.graph, 0)
         })?;
         for (function, launch) in launches {
-            sequence.add(*function, launch)?;
+            sequence.add(*function, launch, overlapping)?;
         }
         // SAFETY: the graph is ours and complete.
         check("cuGraphInstantiateWithFlags", unsafe {
@@ -80,12 +91,13 @@ impl Sequence {
     }
 
     /// Adds a node behind the last.
-    fn add(&mut self, function: sys::CUfunction, launch: &Launch) -> Result<()> {
+    fn add(&mut self, function: sys::CUfunction, launch: &Launch, overlapping: bool) -> Result<()> {
         let mut pointers = params(launch);
         let node_params = node_params(function, launch, &mut pointers);
         let mut handle = std::ptr::null_mut();
         let previous = self.nodes.last().map(|node| node.handle);
-        let dependencies: &[sys::CUgraphNode] = previous.as_slice();
+        let whole = previous.filter(|_| !overlapping);
+        let dependencies: &[sys::CUgraphNode] = whole.as_slice();
         // SAFETY: the driver copies the parameters and their values before it returns; `pointers` and `launch` live
         // until then, and `dependencies` holds nodes of this graph.
         check("cuGraphAddKernelNode_v2", unsafe {
@@ -98,7 +110,13 @@ impl Sequence {
             )
         })?;
         self.nodes.push(Node { handle, function });
-        Ok(())
+        match previous.filter(|_| overlapping) {
+            // SAFETY: both nodes are of this graph, and each pointer is valid for one.
+            Some(previous) => check("cuGraphAddDependencies_v2", unsafe {
+                sys::cuGraphAddDependencies_v2(self.graph, &previous, &handle, &OVERLAPPING, 1)
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Puts another launch of the same kernel in a node's place; what is queued already runs as it was.

@@ -121,6 +121,7 @@ impl Emulator {
             let grid = prepare::grid(&state, launch, &self.facts, &self.options, self.turns)?;
             if self.options.checks {
                 prepare::forget_outputs(&grid);
+                prepare::note_written(&grid);
             }
             let outcome = exec::run(&grid, self.options.host_threads);
             let outcome = outcome.ok_or_else(|| DriverError::Launch {
@@ -221,8 +222,15 @@ impl Driver for Emulator {
 
     fn sequence(&self, launches: &[Launch]) -> Result<SequenceId> {
         let mut state = self.state.borrow_mut();
-        for launch in launches {
-            prepare::grid(&state, launch, &self.facts, &self.options, self.turns)?;
+        for (index, launch) in launches.iter().enumerate() {
+            let grid = prepare::grid(&state, launch, &self.facts, &self.options, self.turns)?;
+            if index > 0 && self.options.target.overlaps() && !grid.program.waits {
+                return Err(DriverError::Launch {
+                    kernel: grid.program.name.clone(),
+                    reason: "it follows another in a sequence and never waits for it (griddepcontrol.wait)"
+                        .into(),
+                });
+            }
         }
         Ok(state.add_sequence(launches.to_vec()))
     }

@@ -1,6 +1,7 @@
 //! A launch held against what the kernel and the device say, before anything runs.
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use super::state::State;
 use super::{EmuOptions, Turns};
@@ -162,8 +163,18 @@ fn window<'a>(
         base: allocation.address,
         words: &content.words,
         written: &content.written,
+        unsettled: content.by_launch.load(Ordering::Relaxed),
         region: None,
     })
+}
+
+/// From the next launch on, what this one may write is [`Window::unsettled`].
+pub fn note_written(grid: &Grid<'_>) {
+    for window in grid.windows.iter().filter(|window| window.writable()) {
+        if let Some((_, content)) = grid.device.find(window.base, 0) {
+            content.by_launch.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What a kernel is only to write holds nothing before, whatever an earlier launch left there: a part that the kernel

@@ -11,7 +11,7 @@ pub fn class(op: &Op) -> Class {
         Op::Sync(SyncOp::Mma(_)) => Class::Matrix,
         Op::Memory(_) => Class::Memory,
         Op::Sync(_) => Class::Sync,
-        Op::Branch { .. } | Op::Exit | Op::Trap | Op::Nothing => Class::Control,
+        Op::Branch { .. } | Op::Exit | Op::Trap | Op::GridWait | Op::Nothing => Class::Control,
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Window<'a> {
     pub words: &'a [AtomicU32],
     /// Which of them were written.
     pub written: &'a Written,
+    /// Whether a launch before may have written in the allocation, and may not have ended where this one does not wait.
+    pub unsettled: bool,
     /// The region of [`Grid::regions`] that it is part of; none where nothing of it is written.
     pub region: Option<u16>,
 }

@@ -73,7 +73,10 @@ impl Poison<'_> {
 pub fn follow(cx: &mut Context<'_>, inst: &Inst, active: u32) -> Checked<()> {
     let guard = cx.poison.of_pred(inst.guard.pred) & active;
     let mask = cx.lanes.mask;
-    if !matches!(inst.op, Op::Alu(_) | Op::Special(_) | Op::Nothing) {
+    if !matches!(
+        inst.op,
+        Op::Alu(_) | Op::Special(_) | Op::GridWait | Op::Nothing
+    ) {
         guarded(cx, inst, active)?;
     }
     let out = match inst.op {

@@ -229,6 +229,11 @@ fn rare(cx: &mut Context<'_>, warp: &mut Warp, inst: &Inst, op: Op) -> Checked<N
             let what = "the kernel stopped itself".to_string();
             return Err(cx.fault(ReportKind::Trap, mask.trailing_zeros(), what));
         }
+        Op::GridWait => {
+            if let Some(watch) = &mut cx.watch {
+                watch.near.waited[cx.warp as usize] |= mask;
+            }
+        }
         Op::Nothing => {}
         // `run` and `other` have seen to these.
         Op::Alu(_) | Op::Memory(_) | Op::Sync(_) | Op::Branch { .. } => {}

@@ -24,6 +24,8 @@ pub struct Near {
     pub pending: Pending,
     /// Room for the copies that a wait ends.
     pub landed: Vec<Landed>,
+    /// The lanes of each warp that have waited for the launches before.
+    pub waited: Vec<u32>,
     /// The first read of unwritten memory of the running CTA.
     pub unwritten: Option<Box<Fault>>,
 }
@@ -41,6 +43,7 @@ impl Near {
             local_written: local_written.collect::<Option<_>>()?,
             pending: Pending::new(),
             landed: Vec::new(),
+            waited: vec![0; grid.warps as usize],
             unwritten: None,
         })
     }
@@ -51,6 +54,7 @@ impl Near {
         self.shared.restart(self.clocks.cta_start());
         self.shared_written.reset();
         self.local_written.iter_mut().for_each(Written::reset);
+        self.waited.fill(0);
         self.pending.begin(0, u64::from(grid.shared_bytes));
         self.unwritten = None;
     }

@@ -1,7 +1,7 @@
 //! Device memory: allocations in a 64-bit address space, far enough apart that no small overrun meets a neighbour, and at
 //! addresses that are never given twice, so that freed memory is known for what it was.
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use crate::emu::check::Written;
 
@@ -30,6 +30,8 @@ pub struct Content {
     pub words: Box<[AtomicU32]>,
     /// Which of them were ever written.
     pub written: Written,
+    /// Whether a launch was ever given some of them to write.
+    pub by_launch: AtomicBool,
 }
 
 impl Allocation {
@@ -76,6 +78,7 @@ impl Device {
         let content = Content {
             words: words.map_err(|()| self.free)?,
             written: Written::new(address, bytes).ok_or(self.free)?,
+            by_launch: AtomicBool::new(false),
         };
         self.allocations.push(Allocation {
             address,

@@ -35,7 +35,9 @@ pub enum Op {
     Exit,
     /// `trap`.
     Trap,
-    /// Nothing that can be seen (`griddepcontrol`, prefetches, hints): launches run one after the other.
+    /// `griddepcontrol.wait`: for the launches before. Here they have ended, but the checks know who has not asked.
+    GridWait,
+    /// Nothing that can be seen (`griddepcontrol.launch_dependents`, prefetches, hints): launches run one after the other.
     Nothing,
 }
 

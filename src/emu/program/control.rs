@@ -20,8 +20,14 @@ pub fn decode(at: &Instruction, names: &Resolver) -> Result<Option<Decoded>, Dec
             let what = format!("{} has no griddepcontrol", names.target);
             Err(DecodeError::new(at, what))
         }
-        // Launches run one after the other, so there is nothing to wait for.
-        "griddepcontrol" => plain(at, Op::Nothing, &["wait", "launch_dependents"], false).map(Some),
+        "griddepcontrol" => {
+            let op = match at.parts.get(1).map(String::as_str) {
+                Some("wait") => Op::GridWait,
+                // Launches run one after the other, so there is nothing to let go.
+                _ => Op::Nothing,
+            };
+            plain(at, op, &["wait", "launch_dependents"], false).map(Some)
+        }
         "nanosleep" => sleep(at, names).map(Some),
         "mov" => special(at, names),
         _ => Ok(None),

@@ -125,6 +125,8 @@ pub struct Program {
     /// Whether CTAs can speak to each other: global atomics or fences at `gpu` scope. Such a grid runs in CTA order on
     /// one thread.
     pub communicates: bool,
+    /// Whether it waits for the launches before (`griddepcontrol.wait`), and so may begin while they run.
+    pub waits: bool,
     /// `.maxntid`.
     pub max_threads: Option<u32>,
     /// `.reqntid`: the only CTA that may be launched.

@@ -98,6 +98,7 @@ fn decode_entry(
         const_bytes: layout.const_bytes,
         global_grain: grain(&code, Space::Global),
         shared_grain: grain(&code, Space::Shared),
+        waits: code.iter().any(|inst| inst.op == Op::GridWait),
         communicates: code.iter().any(|inst| inst.op.communicates()),
         max_threads: entry.max_threads,
         required_threads: entry.required_threads,

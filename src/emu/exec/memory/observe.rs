@@ -94,6 +94,9 @@ pub fn global(
     if let Some(touched) = &cx.grid.touched {
         ways(access.verb).for_each(|way| touched.mark(way, access.lanes));
     }
+    if cx.grid.program.waits {
+        settled(cx, window, &access)?;
+    }
     let Some(watch) = cx.watch.take() else {
         return Ok(());
     };
@@ -125,6 +128,33 @@ pub fn global(
         Some(conflict) => Err(unchanging(cx, &access, conflict)),
         None => Ok(()),
     }
+}
+
+/// A kernel that waits for the launches before may begin while they run. Until it has waited it writes nothing, and reads
+/// nothing that they may write; and it never reads such memory through a cache that need not see what they write.
+fn settled(cx: &Context<'_>, window: &Window<'_>, access: &Observed<'_>) -> Checked<()> {
+    let Some(watch) = &cx.watch else {
+        return Ok(());
+    };
+    let waited = watch.near.waited[cx.warp as usize];
+    let too_soon = access.lanes.mask & !waited;
+    let shared = window.unsettled || window.writable();
+    let lane = match access.verb {
+        _ if !shared => return Ok(()),
+        Verb::LoadUnchanging => access.lanes.first_lane(),
+        _ if too_soon != 0 => too_soon.trailing_zeros(),
+        _ => return Ok(()),
+    };
+    let address = access.lanes.address(lane);
+    let what = describe(access.space, access.verb, access.lanes.bytes, address);
+    let how = match too_soon >> lane & 1 {
+        1 => "the thread has not run griddepcontrol.wait",
+        _ => {
+            "the cache of ld.nc need not see what an earlier launch wrote while this one was running"
+        }
+    };
+    let fault = cx.fault(ReportKind::GridNotWaited, lane, format!("{what}: {how}"));
+    Err(fault.with_memory(memory(cx, access.space, address)))
 }
 
 /// The finding for a load through a cache that need not see what the launch has written, ordered or not.
