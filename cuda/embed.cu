@@ -36,7 +36,7 @@ __device__ void embed(const uint32_t* token_ids, const uint32_t* drawn, const T*
 extern "C" __global__ void __launch_bounds__(128) embed_f32(
     const uint32_t* __restrict__ token_ids,  // (T)
     const uint32_t* BY_SEQUENCE drawn,       // (rows)
-    const float* __restrict__ table,         // (vocab, hidden)
+    const float* BY_SEQUENCE table,          // (vocab, hidden)
     float* __restrict__ out,                 // (T, hidden)
     uint32_t vocab,
     uint32_t hidden) {
@@ -46,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(128) embed_f32(
 extern "C" __global__ void __launch_bounds__(128) embed_f16(
     const uint32_t* __restrict__ token_ids,  // (T)
     const uint32_t* BY_SEQUENCE drawn,       // (rows)
-    const __half* __restrict__ table,        // (vocab, hidden)
+    const __half* BY_SEQUENCE table,         // (vocab, hidden)
     float* __restrict__ out,                 // (T, hidden)
     uint32_t vocab,
     uint32_t hidden) {
@@ -57,7 +57,7 @@ extern "C" __global__ void __launch_bounds__(128) embed_f16(
 extern "C" __global__ void __launch_bounds__(128) embed_bf16(
     const uint32_t* __restrict__ token_ids,   // (T)
     const uint32_t* BY_SEQUENCE drawn,        // (rows)
-    const __nv_bfloat16* __restrict__ table,  // (vocab, hidden)
+    const __nv_bfloat16* BY_SEQUENCE table,   // (vocab, hidden)
     float* __restrict__ out,                  // (T, hidden)
     uint32_t vocab,
     uint32_t hidden) {

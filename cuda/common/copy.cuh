@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "convert.cuh"
+#include "follow.cuh"
 
 namespace qwarp {
 
@@ -49,7 +50,7 @@ __device__ inline uint4 gather8(const T* row, uint32_t k, uint32_t n) {
   uint32_t pair[4] = {};
 #pragma unroll
   for (uint32_t i = 0; i < VEC8; ++i) {
-    const uint32_t bits = k + i < n ? __ldg(reinterpret_cast<const unsigned short*>(row) + k + i) : 0;
+    const uint32_t bits = k + i < n ? read(reinterpret_cast<const unsigned short*>(row) + k + i) : 0;
     pair[i / 2] |= bits << (i % 2 * 16);
   }
   return {pair[0], pair[1], pair[2], pair[3]};
@@ -59,7 +60,7 @@ __device__ inline uint4 gather8(const T* row, uint32_t k, uint32_t n) {
 template <typename T>
 __device__ inline uint4 load8(const T* row, uint32_t k, uint32_t n) {
   if (n % VEC8 != 0) return gather8(row, k, n);
-  return k < n ? __ldg(reinterpret_cast<const uint4*>(row + k)) : uint4{};
+  return k < n ? read(reinterpret_cast<const uint4*>(row + k)) : uint4{};
 }
 
 // The same into shared memory, in the background where it can be.

@@ -25,4 +25,14 @@ __device__ inline void follow() {
 #endif
 }
 
+// What a kernel of the sequence may have written.
+template <typename T>
+__device__ inline T read(const T* at) {
+#if __CUDA_ARCH__ >= 900
+  return *at;
+#else
+  return __ldg(at);
+#endif
+}
+
 }  // namespace qwarp

@@ -110,7 +110,7 @@ fn kernels_of_a_sequence_overlap() {
         (90, 12030, 2),
         (90, 12020, 0),
         (89, 12040, 0),
-        (120, 12040, 2),
+        (100, 12040, 2),
     ] {
         let machine = Machine::new(Some(library()))
             .with("STUB_CC", capability)
