@@ -11,7 +11,7 @@ use super::pack::{Rows, pack_band};
 use super::pipeline::{self, Buffer};
 use crate::driver::{DevicePtr, Driver, DriverError};
 
-/// Threads beyond which packing is not faster: one thread copies what they make, and no more than four keep up with it.
+/// Threads beyond which nothing is won: one thread copies what they make, and three or four keep it busy.
 const MOST_WORKERS: usize = 8;
 /// Bytes of a band: it is still in its worker's cache when it has been packed, and long enough to be handed over rarely.
 const BAND_BYTES: usize = 1 << 20;
