@@ -90,7 +90,10 @@ impl GpuBackend {
         let (kernels, weights) = std::thread::scope(|scope| {
             let reading = scope.spawn(|| read(&plan));
             let kernels = Kernels::load(driver.as_ref());
-            (kernels, reading.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            (
+                kernels,
+                reading.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            )
         });
         let (kernels, weights) = (kernels?, weights?);
         let mut memory = Memory::new(driver);
