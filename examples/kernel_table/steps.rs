@@ -120,7 +120,8 @@ fn run(
     // One layer is run to know how often each kernel is launched.
     let device = Hollow::new(target, if layers == 1 { 1 } else { CTAS });
     let plan = Plan::fused(graph, max_rows)?;
-    let mut backend = GpuBackend::open(plan, &weights, options, Box::new(device.clone()))?;
+    let mut backend =
+        GpuBackend::open(plan, |_| Ok(weights), 1, options, Box::new(device.clone()))?;
     backend.submit(&inputs(tokens, options.num_blocks))?;
     Ok(device.seen())
 }

@@ -27,6 +27,31 @@ pub enum Elements<'a> {
     F32(&'a [f32]),
 }
 
+/// Elements that a thread looks at in one go.
+const PIECE: usize = 1 << 20;
+
+impl<'a> Elements<'a> {
+    fn pieces(self) -> Vec<Elements<'a>> {
+        match self {
+            Elements::Bf16(values) => values.chunks(PIECE).map(Elements::Bf16).collect(),
+            Elements::F16(values) => values.chunks(PIECE).map(Elements::F16).collect(),
+            Elements::F32(values) => values.chunks(PIECE).map(Elements::F32).collect(),
+        }
+    }
+
+    /// Whether they may be multiplied as they are.
+    fn serve(self, matrix: DType) -> bool {
+        match self {
+            Elements::Bf16(values) => {
+                let seen = scan_bf16(values);
+                !seen.too_large && !(seen.denormal && matrix == DType::Bf16)
+            }
+            Elements::F16(values) => values.iter().all(|x| x.is_finite()),
+            Elements::F32(values) => values.iter().all(|x| x.is_finite()),
+        }
+    }
+}
+
 /// All weights of a graph, by `WeightId`.
 #[derive(Debug)]
 pub struct Weights {
@@ -87,38 +112,23 @@ impl Weights {
         matrix: DType,
         threads: usize,
     ) -> Result<Self> {
-        let jobs: Vec<(usize, usize)> = specs
+        let parts: Vec<(usize, usize)> = specs
             .iter()
             .enumerate()
             .flat_map(|(weight, spec)| (0..spec.parts.len()).map(move |part| (weight, part)))
             .collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let job = next.fetch_add(1, Ordering::Relaxed);
-                let Some(&(weight, part)) = jobs.get(job) else {
-                    return done;
-                };
-                done.push((job, load_part(&checkpoint, &specs[weight], part, matrix)));
+        let serves = serving(&checkpoint, specs, &parts, matrix, threads);
+        let results = in_parallel(parts.len(), threads, |i| {
+            let (weight, part) = parts[i];
+            match serves[i] {
+                true => Ok(None),
+                false => load_part(&checkpoint, &specs[weight], part, matrix),
             }
-        };
-        let mut results = std::thread::scope(|scope| {
-            let handles: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut results = work();
-            for handle in handles {
-                match handle.join() {
-                    Ok(more) => results.extend(more),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            results
         });
         // In the order of the graph, so that of several bad tensors the same one is always named.
-        results.sort_by_key(|(job, _)| *job);
         let mut loaded: Vec<Vec<Option<Owned>>> = specs.iter().map(|_| Vec::new()).collect();
-        for (job, owned) in results {
-            loaded[jobs[job].0].push(owned?);
+        for ((weight, _), owned) in parts.iter().zip(results) {
+            loaded[*weight].push(owned?);
         }
         let weights = specs
             .iter()
@@ -242,35 +252,94 @@ fn assemble(spec: &WeightSpec, owned: Vec<Option<Owned>>) -> Weight {
     }
 }
 
-/// Reads one tensor; the result is `None` when its mapped bytes serve as they are.
+/// What `job` makes of 0 to `count`, in that order, on `threads` threads.
+fn in_parallel<R: Send>(count: usize, threads: usize, job: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return done;
+            }
+            done.push((index, job(index)));
+        }
+    };
+    let mut results = std::thread::scope(|scope| {
+        let handles: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(work)).collect();
+        let mut results = work();
+        for handle in handles {
+            match handle.join() {
+                Ok(more) => results.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results
+    });
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Which of `parts` serve where they stand. Read by the piece: one thread would still be at the head when all others had
+/// done everything else.
+fn serving(
+    checkpoint: &Checkpoint,
+    specs: &[WeightSpec],
+    parts: &[(usize, usize)],
+    matrix: DType,
+    threads: usize,
+) -> Vec<bool> {
+    let mut serves = vec![false; parts.len()];
+    let mut pieces = Vec::new();
+    for (index, &(weight, part)) in parts.iter().enumerate() {
+        let spec = &specs[weight];
+        // Errors wait for `load_part`, as does a table, of which nothing is read.
+        let view = part_view(checkpoint, spec, part).ok();
+        let kept = view.and_then(|view| kept(&view, spec.kind, matrix));
+        if let Some(elements) = kept.filter(|_| spec.kind == WeightKind::Matrix) {
+            serves[index] = true;
+            pieces.extend(elements.pieces().into_iter().map(|piece| (index, piece)));
+        }
+    }
+    let found = in_parallel(pieces.len(), threads, |i| pieces[i].1.serve(matrix));
+    for ((index, _), serve) in pieces.iter().zip(found) {
+        serves[*index] &= serve;
+    }
+    serves
+}
+
+fn part_view<'a>(
+    checkpoint: &'a Checkpoint,
+    spec: &WeightSpec,
+    part: usize,
+) -> Result<TensorView<'a>> {
+    let (name, rows) = &spec.parts[part];
+    let shape: Vec<usize> = [Some(*rows), spec.cols].into_iter().flatten().collect();
+    checkpoint.tensor(name, &shape)
+}
+
+/// A tensor's elements where they stand, unless its place or its type makes a copy of it.
+fn kept<'a>(view: &TensorView<'a>, kind: WeightKind, matrix: DType) -> Option<Elements<'a>> {
+    in_place(view).filter(|_| copied_as(kind, view.dtype, matrix).is_none())
+}
+
+/// Copies one tensor that does not serve as it stands, unless it is only gathered.
 fn load_part(
     checkpoint: &Checkpoint,
     spec: &WeightSpec,
     part: usize,
     matrix: DType,
 ) -> Result<Option<Owned>> {
-    let (name, rows) = &spec.parts[part];
-    let shape: Vec<usize> = [Some(*rows), spec.cols].into_iter().flatten().collect();
-    let view = checkpoint.tensor(name, &shape)?;
-    let copied = copied_as(spec.kind, view.dtype, matrix);
-    let fits = match in_place(&view).filter(|_| copied.is_none()) {
+    let view = part_view(checkpoint, spec, part)?;
+    match kept(&view, spec.kind, matrix) {
         // Gathered row by row as needed.
-        Some(_) if spec.kind == WeightKind::Table => true,
-        Some(Elements::Bf16(values)) => {
-            let seen = scan_bf16(values);
-            if seen.denormal && !seen.too_large && matrix == DType::Bf16 {
-                return Ok(Some(Owned::Bf16(
-                    values.iter().map(|&x| flush(x)).collect(),
-                )));
-            }
-            !seen.too_large
+        Some(_) if spec.kind == WeightKind::Table => return Ok(None),
+        // Denormals, then.
+        Some(Elements::Bf16(values)) if !scan_bf16(values).too_large => {
+            let flushed = values.iter().map(|&x| flush(x)).collect();
+            return Ok(Some(Owned::Bf16(flushed)));
         }
-        Some(Elements::F16(values)) => values.iter().all(|x| x.is_finite()),
-        Some(Elements::F32(values)) => values.iter().all(|x| x.is_finite()),
-        None => false,
-    };
-    if fits {
-        return Ok(None);
+        _ => {}
     }
     let values = wide(&view);
     if spec.kind == WeightKind::Table {
@@ -278,6 +347,7 @@ fn load_part(
         return convert(&view, values, view.dtype).map(Some);
     }
     check_finite(&view, &values)?;
+    let copied = copied_as(spec.kind, view.dtype, matrix);
     convert(&view, values, copied.unwrap_or(matrix)).map(Some)
 }
 

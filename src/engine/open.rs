@@ -114,7 +114,7 @@ pub fn open_backend(
 ) -> Result<OpenedBackend<CpuBackend>> {
     let planned = Planned::new(folder, config, options.engine, Plan::new)?;
     let started = Instant::now();
-    let weights = planned.weights(options.engine)?;
+    let weights = weights(&planned.checkpoint, &planned.plan, options.engine)?;
     let cpu = CpuOptions {
         threads: options.engine.threads,
         num_blocks: options.engine.num_blocks(),
@@ -162,12 +162,12 @@ pub fn open_backend_on(
         &stored,
     )?;
     let started = Instant::now();
-    let weights = planned.weights(engine)?;
+    let read = |plan: &Plan| weights(&planned.checkpoint, plan, engine);
     let options = GpuOptions {
         num_blocks: engine.num_blocks(),
         max_num_seqs: engine.max_num_seqs,
     };
-    let backend = GpuBackend::open(planned.plan, &weights, options, driver)?;
+    let backend = GpuBackend::open(planned.plan, read, engine.threads, options, driver)?;
     Ok(OpenedBackend {
         held_bytes: backend.device_bytes(),
         backend,
@@ -261,16 +261,11 @@ impl Planned {
         let cols = spec.cols.unwrap_or(1);
         Ok(self.checkpoint.tensor(name, &[*rows, cols])?.dtype)
     }
+}
 
-    fn weights(&self, engine: EngineConfig) -> Result<Weights> {
-        let specs = &self.plan.graph.weights;
-        Weights::load(
-            Arc::clone(&self.checkpoint),
-            specs,
-            engine.dtype,
-            engine.threads,
-        )
-    }
+fn weights(checkpoint: &Arc<Checkpoint>, plan: &Plan, engine: EngineConfig) -> Result<Weights> {
+    let specs = &plan.graph.weights;
+    Weights::load(Arc::clone(checkpoint), specs, engine.dtype, engine.threads)
 }
 
 fn ms(since: Instant) -> f64 {

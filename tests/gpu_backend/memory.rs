@@ -12,7 +12,8 @@ fn bytes_are_counted_and_given_back() {
     let first = memory.alloc(1000).unwrap();
     // A tensor without elements has an address of its own.
     let empty = memory.alloc(0).unwrap();
-    let third = memory.upload(&[1.5f32, -2.0, 3.25]).unwrap();
+    let [head, tail] = [&[1.5f32, -2.0][..], &[3.25]].map(bytemuck::cast_slice);
+    let third = memory.upload(&[head, &[], tail]).unwrap();
     assert!(first != empty && empty != third);
     assert_eq!(memory.bytes(), 1012);
     let sizes: Vec<usize> = seen.live.borrow().values().copied().collect();
@@ -31,8 +32,8 @@ fn what_fails_leaves_nothing_behind() {
     for at in 0..4 {
         let (driver, seen) = Failing::new(Target::Sm80, Some(at));
         let mut memory = Memory::new(driver);
-        let first = memory.upload(&[7u32; 5]);
-        let second = memory.upload(&[9u32; 6]);
+        let first = memory.upload(&[&[7; 20]]);
+        let second = memory.upload(&[&[9; 24]]);
         assert_eq!((first.is_err(), second.is_err()), (at < 2, at >= 2));
         // The allocation stands where the copy into it failed.
         let held = [24, 44, 20, 44][at];

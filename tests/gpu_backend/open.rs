@@ -17,7 +17,7 @@ fn open(at: Option<usize>) -> (Result<GpuBackend, String>, std::rc::Rc<Seen>) {
     let (driver, seen) = Failing::new(Target::Sm80, at);
     let plan = plan(TIED, DType::F16);
     let weights = weights(TIED, &plan);
-    let opened = GpuBackend::open(plan, &weights, OPTIONS, driver);
+    let opened = GpuBackend::open(plan, |_| Ok(weights), 2, OPTIONS, driver);
     (opened.map_err(|error| error.to_string()), seen)
 }
 
@@ -49,7 +49,7 @@ fn f32_is_refused_before_anything_is_allocated() {
     let (driver, seen) = Failing::new(Target::Sm80, None);
     let plan = plan(TIED, DType::F32);
     let weights = weights(TIED, &plan);
-    let error = GpuBackend::open(plan, &weights, OPTIONS, driver).unwrap_err();
+    let error = GpuBackend::open(plan, |_| Ok(weights), 2, OPTIONS, driver).unwrap_err();
     assert!(
         error.to_string().contains("f16 or bf16 on a GPU"),
         "{error}"

@@ -8,6 +8,7 @@ use qwarp::backend::gpu::launch::MatrixType;
 use qwarp::backend::gpu::lower::{Work, lower};
 use qwarp::backend::gpu::memory::Memory;
 use qwarp::backend::gpu::step::{Buffers, Step};
+use qwarp::backend::gpu::upload::Bands;
 use qwarp::backend::gpu::weights::DeviceWeights;
 use qwarp::backend::{SequenceSpan, StepInputs};
 use qwarp::driver::{DevicePtr, Launch, Target};
@@ -39,14 +40,15 @@ struct Ready {
 }
 
 /// `None` where the build has no kernels.
-fn ready<T: MatrixType>(name: &str, matrix: DType) -> Option<Ready> {
+fn ready(name: &str, matrix: DType) -> Option<Ready> {
     if !have_kernels() {
         return None;
     }
     let plan = plan(name, matrix);
     let mut memory = Memory::new(Failing::new(Target::Sm80, None).0);
     let host = weights(name, &plan);
-    let weights = DeviceWeights::upload::<T>(&mut memory, &plan, &lower(&plan).unwrap(), &host);
+    let stages = lower(&plan).unwrap();
+    let weights = DeviceWeights::upload(&mut memory, &plan, &stages, &host, Bands::on(1));
     Some(Ready {
         kernels: Kernels::load(memory.driver()).unwrap(),
         weights: weights.unwrap(),
@@ -122,7 +124,7 @@ fn expected(
 
 #[test]
 fn a_decode_step_splits_attention_over_chunks() {
-    let Some(ready) = ready::<f16>(TIED, DType::F16) else {
+    let Some(ready) = ready(TIED, DType::F16) else {
         return;
     };
     // Two tokens of six heads of a group fit one tile of 16 rows.
@@ -143,7 +145,7 @@ fn a_decode_step_splits_attention_over_chunks() {
 
 #[test]
 fn a_prefill_takes_attention_by_tiles_and_products_of_many_tokens() {
-    let Some(ready) = ready::<bf16>(UNTIED, DType::Bf16) else {
+    let Some(ready) = ready(UNTIED, DType::Bf16) else {
         return;
     };
     let layer = [
@@ -171,7 +173,7 @@ fn a_prefill_takes_attention_by_tiles_and_products_of_many_tokens() {
 
 #[test]
 fn without_room_for_partial_results_attention_goes_the_other_way() {
-    let Some(mut ready) = ready::<f16>(TIED, DType::F16) else {
+    let Some(mut ready) = ready(TIED, DType::F16) else {
         return;
     };
     // One token, six heads, two chunks of 64 dims and their maximum and sum.
@@ -200,7 +202,7 @@ fn last_two(launch: &Launch) -> [u32; 2] {
 
 #[test]
 fn each_layer_has_its_own_part_of_the_cache() {
-    let Some(ready) = ready::<f16>(TIED, DType::F16) else {
+    let Some(ready) = ready(TIED, DType::F16) else {
         return;
     };
     // 16 positions of one KV head of 64.
@@ -224,7 +226,7 @@ fn each_layer_has_its_own_part_of_the_cache() {
 
 #[test]
 fn every_activation_lies_in_the_arena_where_the_plan_has_it() {
-    let Some(ready) = ready::<f16>(TIED, DType::F16) else {
+    let Some(ready) = ready(TIED, DType::F16) else {
         return;
     };
     let step = inputs(&[(0, 3)], 2);

@@ -5,7 +5,8 @@ use half::{bf16, f16};
 use qwarp::DType;
 use qwarp::backend::gpu::lower::{Stage, lower};
 use qwarp::backend::gpu::memory::Memory;
-use qwarp::backend::gpu::pack::{Rows, pack};
+use qwarp::backend::gpu::pack::{Packing, Rows, pack};
+use qwarp::backend::gpu::upload::Bands;
 use qwarp::backend::gpu::weights::DeviceWeights;
 use qwarp::checkpoint::Weights;
 use qwarp::checkpoint::weights::Elements;
@@ -14,6 +15,12 @@ use qwarp::graph::{Plan, WeightId, WeightKind};
 
 use crate::failing::Failing;
 use crate::{TIED, UNTIED, plan, weights};
+
+/// A few rows of tiles each, so that every matrix is several.
+const BANDS: Bands = Bands {
+    workers: 3,
+    bytes: 5000,
+};
 
 /// A plan's weights on a device, and where they came from.
 struct Loaded {
@@ -27,10 +34,7 @@ fn load(name: &str, plan: Plan, target: Target) -> Loaded {
     let host = weights(name, &plan);
     let stages: Vec<Stage> = lower(&plan).unwrap();
     let mut memory = Memory::new(Failing::new(target, None).0);
-    let device = match plan.graph.matrix {
-        DType::Bf16 => DeviceWeights::upload::<bf16>(&mut memory, &plan, &stages, &host),
-        _ => DeviceWeights::upload::<f16>(&mut memory, &plan, &stages, &host),
-    };
+    let device = DeviceWeights::upload(&mut memory, &plan, &stages, &host, BANDS);
     Loaded {
         device: device.unwrap(),
         plan,
@@ -76,7 +80,7 @@ fn a_tied_table_stands_there_twice() {
     // 9 rows of 4 tiles.
     assert_eq!(packed.len, 9 * 4 * 256);
     let elements: &[f16] = bytemuck::cast_slice(&host);
-    let expected = pack(&Rows::Plain(elements), 52, |x| x);
+    let expected = pack(&Rows::new(Packing::Plain, 52, &[elements]), |x| x);
     assert_eq!(loaded.read::<f16>(packed.ptr, packed.len), expected);
     assert_ne!(packed.ptr, rows);
 }
@@ -126,7 +130,7 @@ fn gate_and_up_are_packed_by_eights() {
     let host = fused.matrix(id);
     let (gate, up) = halves(&host);
     // 9 rows of 4 tiles, eight of each of the 67.
-    let expected = pack(&Rows::GateUp { gate, up }, 52, |x| x);
+    let expected = pack(&Rows::new(Packing::GateUp, 52, &[gate, up]), |x| x);
     let packed = fused.device.packed::<f16>(id);
     assert_eq!(packed.len, 9 * 4 * 256);
     assert_eq!(fused.read::<f16>(packed.ptr, packed.len), expected);
@@ -153,25 +157,66 @@ fn every_byte_is_counted() {
     assert_eq!(loaded.memory.bytes(), bytes as u64);
 }
 
+/// One piece a copy, matrix by matrix, down to a row of tiles a copy.
+#[test]
+fn bands_and_workers_change_no_byte() {
+    let plan = plan(UNTIED, DType::F16);
+    let (host, stages) = (weights(UNTIED, &plan), lower(&plan).unwrap());
+    // On a card that gathers from f32, so that there are bands of both kinds.
+    let everything = |bands| {
+        let (driver, seen) = Failing::new(Target::Sm75, None);
+        let mut memory = Memory::new(driver);
+        DeviceWeights::upload(&mut memory, &plan, &stages, &host, bands).unwrap();
+        let live = seen.live.borrow();
+        let contents: Vec<Vec<u8>> = (live.iter())
+            .map(|(at, bytes)| {
+                let mut content = vec![0; *bytes];
+                memory
+                    .driver()
+                    .copy_out(DevicePtr(*at), &mut content)
+                    .unwrap();
+                content
+            })
+            .collect();
+        (contents, seen.calls.get() - live.len())
+    };
+    let whole = Bands::on(1);
+    let (expected, copies) = everything(whole);
+    assert_eq!(copies, plan.graph.weights.len());
+    let most = expected.iter().map(Vec::len).max().unwrap();
+    assert!(most > 8 * 5000 && most < whole.bytes);
+    for workers in [1, 2, 5] {
+        let mut before = copies;
+        for bytes in [most - 1, 5000, 1] {
+            let (found, copies) = everything(Bands { workers, bytes });
+            assert!(found == expected, "{workers} workers, {bytes} bytes");
+            assert!(copies > before, "{copies} copies in bands of {bytes} bytes");
+            before = copies;
+        }
+    }
+}
+
 #[test]
 fn whatever_fails_on_the_way_leaves_nothing_behind() {
     let plan = plan(TIED, DType::F16);
     let (host, stages) = (weights(TIED, &plan), lower(&plan).unwrap());
-    let upload = |at| {
+    let upload = |bands, at| {
         let (driver, seen) = Failing::new(Target::Sm80, at);
         let mut memory = Memory::new(driver);
-        let done = DeviceWeights::upload::<f16>(&mut memory, &plan, &stages, &host);
-        (done.is_ok(), seen)
+        let done = DeviceWeights::upload(&mut memory, &plan, &stages, &host, bands);
+        (done, seen)
     };
-    let (done, seen) = upload(None);
-    let calls = seen.calls.get();
+    let (done, seen) = upload(Bands::on(2), None);
     // An allocation and a copy for each weight, twice for the table that is gathered and multiplied.
-    assert!(done);
-    assert_eq!(calls, 2 * (plan.graph.weights.len() + 1));
+    assert!(done.is_ok());
+    assert_eq!(seen.calls.get(), 2 * (plan.graph.weights.len() + 1));
+    let calls = upload(BANDS, None).1.calls.get();
+    assert!(calls > seen.calls.get() + 20, "{calls} calls");
     for at in 0..calls {
-        let (done, seen) = upload(Some(at));
-        assert!(!done, "call {at}");
-        assert_eq!(seen.calls.get(), at + 1);
+        let (done, seen) = upload(BANDS, Some(at));
+        let error = done.unwrap_err().to_string();
+        assert!(error.contains("out of device memory"), "call {at}: {error}");
+        assert_eq!(seen.calls.get(), at + 1, "it went on");
         assert!(seen.live.borrow().is_empty(), "call {at}");
     }
 }
@@ -184,8 +229,9 @@ fn rows_that_are_rotated_together_stand_together() {
     let host = loaded.matrix(id);
     let matrix: &[f16] = bytemuck::cast_slice(&host);
     let k = loaded.device.shape(id).1;
-    let expected = pack(&Rows::Heads { matrix, dim: 64 }, k, |x| x);
-    assert_ne!(expected, pack(&Rows::Plain(matrix), k, |x| x));
+    let packed = |packing| pack(&Rows::new(packing, k, &[matrix]), |x| x);
+    let expected = packed(Packing::Heads { dim: 64 });
+    assert_ne!(expected, packed(Packing::Plain));
     let packed = loaded.device.packed::<f16>(id);
     assert_eq!(loaded.read::<f16>(packed.ptr, packed.len), expected);
 }

@@ -8,7 +8,7 @@ use qwarp::backend::gpu::launch::{
     self, Linear, LinearOut, LinearRopeAppend, LinearRopeType, LinearType, MatrixType, NormIn,
     NormLinearRopeAppend, NormLinearSiluMul, RmsNorm, RopeOut,
 };
-use qwarp::backend::gpu::pack::{Rows, pack};
+use qwarp::backend::gpu::pack::{Packing, Rows, pack};
 use qwarp::config::engine::BLOCK_SIZE;
 use qwarp::driver::{DevicePtr, DeviceType, Driver, Out, Target};
 use qwarp::emu::Emulator;
@@ -46,7 +46,7 @@ fn one_after_the_other<T: Real + LinearType + LinearRopeType>(
 ) -> Results<T> {
     let (tokens, n, k, heads) = (case.rows.count, case.n(), case.k, case.heads);
     let out: Out<f32> = device.output(tokens * n).unwrap();
-    let packed = pack(&Rows::Plain(&inputs.w), k, |x| x);
+    let packed = pack(&Rows::new(Packing::Plain, k, &[&inputs.w]), |x| x);
     let product = Linear {
         tokens,
         n,
@@ -219,11 +219,8 @@ fn norm_and_gate_up<T: Real + MatrixType>(
     let device = Device::new(driver, kernels);
     let norm = NormInputs::new(case.rows, k).on(&device).unwrap();
     let [gate, up] = case.gate_and_up();
-    let rows = Rows::GateUp {
-        gate: &gate,
-        up: &up,
-    };
-    let weights = device.input(&pack(&rows, k, |x| x)).unwrap();
+    let rows = Rows::new(Packing::GateUp, k, &[&gate, &up]);
+    let weights = device.input(&pack(&rows, |x| x)).unwrap();
     let x = normed::<T>(driver, &device, &norm, tokens, k);
     let two = launch::LinearSiluMul {
         tokens,

@@ -56,11 +56,15 @@ impl Memory {
         self.sealed = true;
     }
 
-    /// `values`, on the device.
-    pub fn upload<T: bytemuck::Pod>(&mut self, values: &[T]) -> Result<DevicePtr, DriverError> {
-        let ptr = self.alloc(size_of_val(values))?;
-        self.driver.copy_in(ptr, bytemuck::cast_slice(values))?;
-        Ok(ptr)
+    /// `parts`, one after the other, on the device.
+    pub fn upload(&mut self, parts: &[&[u8]]) -> Result<DevicePtr, DriverError> {
+        let start = self.alloc(parts.iter().map(|part| part.len()).sum())?;
+        let mut at = start;
+        for part in parts {
+            self.driver.copy_in(at, part)?;
+            at.0 += part.len() as u64;
+        }
+        Ok(start)
     }
 }
 

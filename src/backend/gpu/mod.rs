@@ -10,11 +10,13 @@ pub mod lower;
 pub mod memory;
 mod observe;
 pub mod pack;
+mod pipeline;
 pub mod program;
 pub mod step;
+pub mod upload;
 pub mod weights;
 
-use half::{bf16, f16};
+use std::panic::resume_unwind;
 
 use super::cpu::elementwise::first_unfit;
 use super::cpu::rope::RopeTable;
@@ -37,6 +39,7 @@ use kernels::Kernels;
 use lower::lower;
 use memory::Memory;
 use program::Program;
+use upload::Bands;
 use weights::DeviceWeights;
 
 /// What a GPU backend is opened with.
@@ -70,26 +73,34 @@ pub struct GpuBackend {
 }
 
 impl GpuBackend {
-    /// Loads the kernels, brings the weights to the device and allocates everything that steps of `plan` need; no later
-    /// call allocates on the device.
+    /// Loads the kernels while `read` reads the weights on another thread, brings those to the device, with up to `threads`
+    /// threads, and allocates everything that steps of `plan` need; no later call allocates on the device.
     pub fn open(
         plan: Plan,
-        weights: &Weights,
+        read: impl FnOnce(&Plan) -> Result<Weights> + Send,
+        threads: usize,
         options: GpuOptions,
         driver: Box<dyn Driver>,
     ) -> Result<GpuBackend> {
-        let kernels = Kernels::load(driver.as_ref())?;
+        if plan.graph.matrix == DType::F32 {
+            return Err(Error::argument("dtype", "f32", "f16 or bf16 on a GPU"));
+        }
         let stages = lower(&plan)?;
         check_in_place(&plan)?;
+        let (kernels, weights) = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| read(&plan));
+            let kernels = Kernels::load(driver.as_ref());
+            (
+                kernels,
+                reading.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            )
+        });
+        let (kernels, weights) = (kernels?, weights?);
         let mut memory = Memory::new(driver);
-        let upload = match plan.graph.matrix {
-            DType::F16 => DeviceWeights::upload::<f16>,
-            DType::Bf16 => DeviceWeights::upload::<bf16>,
-            DType::F32 => return Err(Error::argument("dtype", "f32", "f16 or bf16 on a GPU")),
-        };
+        let bands = Bands::on(threads);
         let widths = widths(&plan, options);
         let program = Program {
-            weights: upload(&mut memory, &plan, &stages, weights)?,
+            weights: DeviceWeights::upload(&mut memory, &plan, &stages, &weights, bands)?,
             buffers: allocate(&mut memory, &plan, options)?,
             plan,
             stages,

@@ -1,10 +1,11 @@
 //! Weights on the device: matrices that are multiplied in fragment order, rows that are gathered as they stand, norms and
-//! biases in f32. Packed on the way, so that the host holds one matrix more than the checkpoint at most.
+//! biases in f32.
 
 use super::launch::MatrixType;
 use super::lower::{Stage, Work};
 use super::memory::Memory;
-use super::pack::{self, Rows};
+use super::pack::{Packing, Rows};
+use super::upload::{Bands, Upload};
 use crate::DType;
 use crate::checkpoint::Weights;
 use crate::checkpoint::weights::Elements;
@@ -30,25 +31,16 @@ pub struct DeviceWeights {
     shapes: Vec<(usize, usize)>,
 }
 
-/// How a matrix is multiplied, which decides its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
-    Plain,
-    GateUp,
-    Heads { dim: usize },
-}
-
-impl Packing {
-    /// Rows of tiles of a matrix of `rows` rows.
-    pub(super) fn tiles(self, rows: usize) -> usize {
-        match self {
-            Packing::Plain | Packing::Heads { .. } => pack::plain_tiles(rows),
-            Packing::GateUp => pack::gate_up_tiles(rows / 2),
-        }
+/// The bits of 16-bit elements; none of others, which are never multiplied on a GPU.
+fn bits(elements: Elements<'_>) -> &[u16] {
+    match elements {
+        Elements::Bf16(values) => bytemuck::cast_slice(values),
+        Elements::F16(values) => bytemuck::cast_slice(values),
+        Elements::F32(_) => &[],
     }
 }
 
-fn bytes_of<'a>(elements: Elements<'a>) -> (&'a [u8], DType) {
+fn bytes(elements: Elements<'_>) -> (&[u8], DType) {
     match elements {
         Elements::Bf16(values) => (bytemuck::cast_slice(values), DType::Bf16),
         Elements::F16(values) => (bytemuck::cast_slice(values), DType::F16),
@@ -56,54 +48,37 @@ fn bytes_of<'a>(elements: Elements<'a>) -> (&'a [u8], DType) {
     }
 }
 
-/// A matrix's parts, one after the other, and their type.
-fn stacked(weights: &Weights, id: WeightId) -> (Vec<u8>, DType) {
-    let mut all = Vec::with_capacity(weights.read_bytes(id) as usize);
-    let mut stored = DType::F32;
-    for part in weights.matrix(id) {
-        let (bytes, dtype) = bytes_of(part.elements);
-        all.extend_from_slice(bytes);
-        stored = dtype;
-    }
-    (all, stored)
-}
-
 impl DeviceWeights {
-    /// Brings the weights of `plan` to the device, in the order that its stages want.
-    pub fn upload<T: MatrixType>(
+    /// Brings the weights of `plan` to the device, in the order that its stages want: what stands there as it stands in the
+    /// checkpoint straight from the map, then the rest in `bands`.
+    pub fn upload(
         memory: &mut Memory,
         plan: &Plan,
         stages: &[Stage],
         weights: &Weights,
+        bands: Bands,
     ) -> Result<DeviceWeights, DriverError> {
         let specs = &plan.graph.weights;
+        let mut upload = Upload::default();
         let mut places = vec![Place::default(); specs.len()];
-        for (index, spec) in specs.iter().enumerate() {
+        for (index, (spec, place)) in specs.iter().zip(&mut places).enumerate() {
             let id = WeightId(index);
             if spec.kind == WeightKind::Vector {
-                places[index].vector = Some(memory.upload(weights.vector(id))?);
+                let values = bytemuck::cast_slice(weights.vector(id));
+                place.vector = Some(memory.upload(&[values])?);
                 continue;
             }
-            let (bytes, stored) = stacked(weights, id);
+            let parts: Vec<_> = weights.matrix(id).map(|part| part.elements).collect();
             if gathered(stages, id) {
-                places[index].rows = Some(upload_rows(memory, &bytes, stored)?);
+                place.rows = Some(upload_rows(memory, &mut upload, &parts)?);
             }
             if let Some(packing) = multiplied(stages, id) {
-                let elements: Vec<T> = bytemuck::pod_collect_to_vec(&bytes);
-                let k = spec.cols.unwrap_or(1);
-                let (gate, up) = elements.split_at(spec.rows() / 2 * k);
-                let rows = match packing {
-                    Packing::Plain => Rows::Plain(&elements),
-                    Packing::GateUp => Rows::GateUp { gate, up },
-                    Packing::Heads { dim } => Rows::Heads {
-                        matrix: &elements,
-                        dim,
-                    },
-                };
-                let packed = pack::pack(&rows, k, |x: T| x);
-                places[index].packed = Some((memory.upload(&packed)?, packed.len()));
+                let parts: Vec<_> = parts.into_iter().map(bits).collect();
+                let rows = Rows::new(packing, spec.cols.unwrap_or(1), &parts);
+                place.packed = Some(upload.pack(memory, rows)?);
             }
         }
+        upload.run(memory.driver(), bands)?;
         let shape = |id: usize| (specs[id].rows(), specs[id].cols.unwrap_or(1));
         Ok(DeviceWeights {
             places,
@@ -143,17 +118,24 @@ pub(super) fn rows_dtype(stored: DType, target: Target) -> DType {
 }
 
 /// Rows as they are stored; widened where the device has no kernels for their type.
-fn upload_rows(
+fn upload_rows<'a>(
     memory: &mut Memory,
-    bytes: &[u8],
-    stored: DType,
+    upload: &mut Upload<'a>,
+    parts: &[Elements<'a>],
 ) -> Result<(DevicePtr, DType), DriverError> {
-    if rows_dtype(stored, memory.driver().facts().target) == stored {
-        return Ok((memory.upload(bytes)?, stored));
-    }
-    let narrow: Vec<half::bf16> = bytemuck::pod_collect_to_vec(bytes);
-    let wide: Vec<f32> = narrow.into_iter().map(half::bf16::to_f32).collect();
-    Ok((memory.upload(&wide)?, DType::F32))
+    let stored = parts.first().map_or(DType::F32, |part| bytes(*part).1);
+    let dtype = rows_dtype(stored, memory.driver().facts().target);
+    let at = match dtype == stored {
+        true => {
+            let parts: Vec<_> = parts.iter().map(|part| bytes(*part).0).collect();
+            memory.upload(&parts)?
+        }
+        false => {
+            let parts: Vec<_> = parts.iter().map(|part| bits(*part)).collect();
+            upload.widen(memory, &parts)?
+        }
+    };
+    Ok((at, dtype))
 }
 
 pub(super) fn gathered(stages: &[Stage], id: WeightId) -> bool {

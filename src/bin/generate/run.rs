@@ -1,6 +1,7 @@
 //! One run: open, prefill, decode, report.
 
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use qwarp::{DType, Error, Result};
 
 use crate::args::Cli;
 use crate::cache_dir::cache_dir;
-use crate::device::Running;
+use crate::device::{Chosen, Running};
 use crate::logits_file::LogitsFile;
 use crate::prompt;
 use crate::report::Report;
@@ -31,10 +32,7 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
     let params = sampling::params(&cli.sampling, &generation);
     params.validate()?;
     check_logit_bias(&cli.sampling.logit_bias, config.vocab_size)?;
-    let chosen = (cli.device).choose(&cli.model, &config, cli.dtype, threads)?;
-    let reading = Instant::now();
-    let tokenizer = open_tokenizer(cli)?;
-    let tokenizer_ms = ms(reading);
+    let (chosen, tokenizer, tokenizer_ms) = device_and_tokenizer(cli, &config, threads)?;
     let prompt = prompt::tokens(cli, &tokenizer, config.vocab_size)?;
     let wanted_logits = logits_range(cli, prompt.len())?;
     let engine_config = limits(cli, &config, prompt.len(), threads, chosen.choice.dtype)?;
@@ -116,6 +114,24 @@ fn print(cli: &Cli, report: &Report) -> Result<()> {
         eprint!("\n{}", report.table());
     }
     Ok(())
+}
+
+/// The device, and the tokenizer with the milliseconds that it took: it is read while the device starts.
+fn device_and_tokenizer(
+    cli: &Cli,
+    config: &ModelConfig,
+    threads: usize,
+) -> Result<(Chosen, Tokenizer, f64)> {
+    let (chosen, (tokenizer, tokenizer_ms)) = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let started = Instant::now();
+            (open_tokenizer(cli), ms(started))
+        });
+        let chosen = (cli.device).choose(&cli.model, config, cli.dtype, threads);
+        let read = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (chosen, read)
+    });
+    Ok((chosen?, tokenizer?, tokenizer_ms))
 }
 
 fn open_tokenizer(cli: &Cli) -> Result<Tokenizer> {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use half::{bf16, f16};
 use qwarp::backend::cpu::reference::{self, Matrix};
 use qwarp::backend::gpu::launch::{self, LinearOut, LinearType};
-use qwarp::backend::gpu::pack::{Rows, pack};
+use qwarp::backend::gpu::pack::{Packing, Rows, pack};
 use qwarp::driver::{DriverError, Target};
 use qwarp::dtype::DType;
 
@@ -313,7 +313,7 @@ impl<T: Real + LinearType> Case for Linear<T> {
             n,
             k,
             x: device.input(&x)?,
-            weights: device.input(&pack(&Rows::Plain(&w), k, |x| x))?,
+            weights: device.input(&pack(&Rows::new(Packing::Plain, k, &[&w]), |x| x))?,
             bias: bias_in,
             out,
         };
@@ -411,14 +411,7 @@ impl<T: Real + LinearType> Case for LinearSiluMul<T> {
         let x = rows.values(k, 25).into_iter();
         let x: Vec<T> = x.map(|x| T::round(4.0 * x + 2.0f32.copysign(x))).collect();
         let [gate, up] = self.gate_and_up();
-        let packed = pack(
-            &Rows::GateUp {
-                gate: &gate,
-                up: &up,
-            },
-            k,
-            |x| x,
-        );
+        let packed = pack(&Rows::new(Packing::GateUp, k, &[&gate, &up]), |x| x);
         let out = device.output::<T>(count * n)?;
         let launch = launch::LinearSiluMul {
             tokens: count,

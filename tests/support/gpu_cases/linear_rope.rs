@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use qwarp::backend::cpu::reference::{self, Matrix};
 use qwarp::backend::cpu::rope::RopeTable;
 use qwarp::backend::gpu::launch::{self, LinearRopeType, RopeOut};
-use qwarp::backend::gpu::pack::{Rows, pack};
+use qwarp::backend::gpu::pack::{Packing, Rows, pack};
 use qwarp::config::engine::BLOCK_SIZE;
 use qwarp::driver::{DriverError, In, Target};
 use qwarp::dtype::DType;
@@ -211,8 +211,10 @@ impl<T: Real + LinearRopeType> LinearRope<T> {
 
     /// The matrix in the order of heads, on the device.
     pub fn packed(&self, device: &Device<'_>, w: &[T]) -> Result<In<T>, DriverError> {
-        let dim = self.heads.dim;
-        device.input(&pack(&Rows::Heads { matrix: w, dim }, self.k, |x| x))
+        let heads = Packing::Heads {
+            dim: self.heads.dim,
+        };
+        device.input(&pack(&Rows::new(heads, self.k, &[w]), |x| x))
     }
 
     /// Bytes that any implementation has to move, but for x.

@@ -5,7 +5,7 @@ use qwarp::backend::cpu::reference::{self, Matrix};
 use qwarp::backend::gpu::launch::{
     self, LinearRopeType, NormIn, NormLinearRopeAppend, NormLinearType,
 };
-use qwarp::backend::gpu::pack::{Rows, pack};
+use qwarp::backend::gpu::pack::{Packing, Rows, pack};
 use qwarp::driver::{DriverError, Target};
 use qwarp::dtype::DType;
 use qwarp::shape::Heads;
@@ -258,14 +258,7 @@ impl<T: Real + LinearRopeType + NormLinearType> Case for NormLinearSiluMul<T> {
         let tokens = rows.count;
         let norm = NormInputs::new(rows, k);
         let [gate, up] = self.product.gate_and_up();
-        let packed = pack(
-            &Rows::GateUp {
-                gate: &gate,
-                up: &up,
-            },
-            k,
-            |x| x,
-        );
+        let packed = pack(&Rows::new(Packing::GateUp, k, &[&gate, &up]), |x| x);
         let out = device.output::<T>(tokens * n)?;
         let launch = launch::NormLinearSiluMul {
             tokens,
