@@ -1,5 +1,6 @@
 //! Running a plan on a GPU, or on the emulator, which takes the same images and launches.
 
+pub mod copy_rate;
 pub mod decode;
 pub mod draw;
 pub mod footprint;
@@ -12,6 +13,7 @@ mod observe;
 pub mod pack;
 pub mod program;
 pub mod step;
+mod times;
 pub mod weights;
 
 use half::{bf16, f16};
@@ -19,7 +21,7 @@ use half::{bf16, f16};
 use super::cpu::elementwise::first_unfit;
 use super::cpu::rope::RopeTable;
 use super::inputs::Limits;
-use super::observe::{NodeTimes, Observer};
+use super::observe::{NodeTimes, Observer, StepTimes};
 use super::sampling::SampleRow;
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
@@ -37,6 +39,7 @@ use kernels::Kernels;
 use lower::lower;
 use memory::Memory;
 use program::Program;
+use times::{Busy, Events};
 use weights::DeviceWeights;
 
 /// What a GPU backend is opened with.
@@ -67,6 +70,9 @@ pub struct GpuBackend {
     /// Those logits, once somebody has asked for them.
     logits: Option<Vec<f32>>,
     tokens: Vec<u32>,
+    /// What times are taken with, once somebody has asked for them.
+    events: Events,
+    busy: Option<Busy>,
 }
 
 impl GpuBackend {
@@ -128,6 +134,8 @@ impl GpuBackend {
             drawn: 0,
             logits: None,
             tokens: Vec::new(),
+            events: Events::default(),
+            busy: None,
         })
     }
 
@@ -156,12 +164,16 @@ impl GpuBackend {
     fn run(&mut self, extent: Extent, replay: bool) -> std::result::Result<(), DriverError> {
         let (driver, program, draws) = (self.memory.driver(), &self.program, &self.draws);
         let all = |extent| launches(program, draws, extent);
-        if replay {
-            return self.decode.replay(driver, extent, &all);
+        if let Some(busy) = &mut self.busy {
+            busy.begin(driver)?;
         }
-        all(extent)?
-            .iter()
-            .try_for_each(|launch| driver.launch(launch))
+        if replay {
+            self.decode.replay(driver, extent, &all)?;
+        } else {
+            let all = all(extent)?;
+            all.iter().try_for_each(|launch| driver.launch(launch))?;
+        }
+        self.busy.as_mut().map_or(Ok(()), |busy| busy.end(driver))
     }
 
     /// Queues what brings the tokens of a step back, whose launches are queued.
@@ -209,16 +221,25 @@ impl GpuBackend {
     }
 }
 
-/// Everything that a step launches: its stages, then what draws from its logits.
-fn launches(
+/// What a step launches up to its logits.
+fn stage_launches(
     program: &Program,
-    draws: &Draws,
     extent: Extent,
 ) -> std::result::Result<Vec<Launch>, DriverError> {
     let mut all = Vec::new();
     for stage in &program.stages {
         all.extend(program.stage(extent, stage)?);
     }
+    Ok(all)
+}
+
+/// Everything that a step launches: its stages, then what draws from its logits.
+fn launches(
+    program: &Program,
+    draws: &Draws,
+    extent: Extent,
+) -> std::result::Result<Vec<Launch>, DriverError> {
+    let mut all = stage_launches(program, extent)?;
     all.extend(draws.launches(program, extent)?);
     Ok(all)
 }
@@ -265,6 +286,31 @@ impl Backend for GpuBackend {
         self.begin(inputs, extent)?;
         self.logit_rows = 0;
         self.run_timed(extent, repetitions)
+    }
+
+    fn time_step(&mut self, inputs: &StepInputs, repetitions: usize) -> Result<Option<StepTimes>> {
+        let asked = Extent::of(inputs);
+        let fixed = self.decode.extent(asked);
+        let extent = fixed.unwrap_or(asked);
+        self.begin(inputs, extent)?;
+        (self.logit_rows, self.drawn) = (0, 0);
+        Ok(Some(self.run_step_timed(
+            extent,
+            fixed.is_some(),
+            repetitions,
+        )?))
+    }
+
+    fn take_busy_ms(&mut self) -> Result<Option<f64>> {
+        let driver = self.memory.driver();
+        let busy = match &mut self.busy {
+            Some(busy) => busy,
+            None => {
+                driver.synchronize()?;
+                self.busy.insert(Busy::new(driver)?)
+            }
+        };
+        Ok(Some(busy.take(driver)?))
     }
 
     fn plan(&self) -> &Plan {
@@ -326,11 +372,16 @@ impl Backend for GpuBackend {
             .unwrap_or_default()
     }
 
-    fn read_gb_per_s(&mut self) -> f64 {
-        0.0
+    /// The only memory that is taken after the start, and given back at once.
+    fn memory_gb_per_s(&mut self) -> Result<Option<f64>> {
+        let driver = self.memory.driver();
+        let events = self.events.first(driver, 2)?;
+        let sizes = [copy_rate::LEAST_BYTES, copy_rate::MOST_BYTES];
+        Ok(copy_rate::gb_per_s(driver, [events[0], events[1]], sizes)?)
     }
 
-    fn peak_tflop_per_s(&mut self) -> f64 {
-        0.0
+    /// It would take a kernel that no plan has.
+    fn peak_tflop_per_s(&mut self) -> Option<f64> {
+        None
     }
 }

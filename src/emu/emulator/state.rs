@@ -53,13 +53,7 @@ fn unknown(what: &'static str, value: u64) -> DriverError {
 }
 
 /// The finding for a copy, to the host or the device, of bytes that nobody wrote.
-fn unwritten(
-    to: &str,
-    allocation: &Allocation,
-    from: DevicePtr,
-    len: usize,
-    hole: u64,
-) -> Report {
+fn unwritten(to: &str, allocation: &Allocation, from: DevicePtr, len: usize, hole: u64) -> Report {
     let byte = hole - allocation.address;
     Report {
         kind: ReportKind::UninitializedRead,
