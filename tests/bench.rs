@@ -24,9 +24,9 @@ fn tiny(name: &str) -> PathBuf {
     repo("tests/golden/tiny").join(name)
 }
 
-/// The arguments of a bench of `model`.
+/// The arguments of a bench of `model` on the CPU.
 fn arguments<'a>(model: &'a str, flags: &[&'a str]) -> Vec<&'a str> {
-    [&["bench", "--model", model], flags].concat()
+    [&["bench", "--model", model, "--device", "cpu"], flags].concat()
 }
 
 /// `qwarp bench -o json` with more flags; it must succeed and say nothing else.
@@ -79,7 +79,10 @@ fn every_combination_is_one_test() {
     let found: Vec<_> = objects.iter().map(counts).collect();
     assert_eq!(found, expected);
     for object in &objects {
-        assert_eq!(object["n_ubatch"], 32);
+        assert_eq!(
+            (&object["n_ubatch"], &object["n_sequences"]),
+            (&32.into(), &1.into())
+        );
         for field in ["dtype", "type_k", "type_v"] {
             assert_eq!(object[field], "bf16", "{field}");
         }
@@ -195,6 +198,41 @@ fn bytes_and_flops_are_those_of_the_plan() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn a_batch_counts_the_tokens_of_all_its_sequences() {
+    let flags = [
+        "-p", "9", "-n", "3", "-d", "20", "--batch", "2,1", "-r", "2",
+    ];
+    let objects = bench(MODEL, &flags);
+    let batches: Vec<u64> = objects
+        .iter()
+        .map(|x| x["n_sequences"].as_u64().unwrap())
+        .collect();
+    assert_eq!(batches, [1, 2, 1]);
+    for (object, batch) in objects[1..].iter().zip([2.0, 1.0]) {
+        for (ns, ts) in list(object, "samples_ns")
+            .iter()
+            .zip(list(object, "samples_ts"))
+        {
+            assert!(close(ts, 3.0 * batch * 1e9 / ns));
+        }
+        let decode = |context: u64| {
+            let (context, batch) = (context.to_string(), batch.to_string());
+            let flags = ["--context", &context, "--max-num-seqs", &batch];
+            planned(MODEL, "decode", &flags).0
+        };
+        let sum: f64 = (21..=23).map(decode).sum();
+        assert!(close(number(object, "bytes_per_token"), sum / 3.0 / batch));
+    }
+    let folder = tiny(MODEL);
+    let (code, out, _) = qwarp(&arguments(folder.to_str().unwrap(), &flags));
+    assert_eq!(code, 0);
+    assert!(
+        out.contains(" tg3 x2 @ d20 |") && out.contains(" tg3 @ d20 |"),
+        "{out}"
+    );
 }
 
 #[test]

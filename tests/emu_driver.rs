@@ -164,6 +164,17 @@ fn memory_is_found_only_where_it_is() {
         read(&device, a, 3).unwrap(),
         [0xcc00_0001, 0xcccc_cccc, 0x0000_00cc]
     );
+    // Odd places and lengths, within an allocation and between two.
+    device
+        .copy_within(DevicePtr(a.0 + 3), DevicePtr(a.0 + 9), 3)
+        .unwrap();
+    device.copy_within(DevicePtr(a.0 + 2), b, 3).unwrap();
+    assert_eq!(read(&device, a, 3).unwrap()[2], 0xcccc_cccc);
+    assert_eq!(read(&device, b, 1).unwrap(), [0x00cc_cc00]);
+    for (from, to, len) in [(a.0, b.0, 5), (b.0, a.0, 5), (a.0, a.0 + 3, 4)] {
+        let refused = device.copy_within(DevicePtr(from), DevicePtr(to), len);
+        assert!(matches!(refused, Err(DriverError::Unknown { .. })));
+    }
     device.free(a).unwrap();
     assert!(device.free(a).is_err() && device.free(DevicePtr(b.0 + 4)).is_err());
     assert!(read(&device, a, 1).is_err());
@@ -186,6 +197,8 @@ fn bytes_that_nobody_wrote_are_found() {
     assert_eq!(report.place.thread, [63, 0, 0]);
     let report = finding(read(&device, a, 64));
     assert_eq!(report.kind, ReportKind::UninitializedRead);
+    assert!(report.to_string().contains("byte 252"), "{report}");
+    let report = finding(device.copy_within(a, r, 4 * 64));
     assert!(report.to_string().contains("byte 252"), "{report}");
     device.fill(a, 1, 4 * 64).unwrap();
     // An output's bytes mean nothing before the launch, so a part that the kernel leaves out is found.

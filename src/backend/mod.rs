@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::graph::cost::Cost;
 use crate::graph::{Plan, TensorId};
 pub use crate::rng;
-use observe::{NodeTimes, Observer};
+use observe::{NodeTimes, Observer, StepTimes};
 use sampling::SampleRow;
 
 /// Marks a token id that the host has not seen: the other bits say which of the samples of the step before it is.
@@ -91,6 +91,14 @@ pub trait Backend {
     /// before are gone.
     fn time_nodes(&mut self, inputs: &StepInputs, repetitions: usize) -> Result<Vec<NodeTimes>>;
 
+    /// Queues a step `repetitions` times and once before, and takes the device's times. Its tokens go nowhere, and the logits of
+    /// the step before are gone. None where there is no device that could wait for the host.
+    fn time_step(&mut self, inputs: &StepInputs, repetitions: usize) -> Result<Option<StepTimes>>;
+
+    /// Milliseconds in which the device ran the steps that were submitted since the last call, which are waited for. The first
+    /// call gives 0: from then on times are kept. None where there is no device that could wait for the host.
+    fn take_busy_ms(&mut self) -> Result<Option<f64>>;
+
     /// The plan whose nodes are run.
     fn plan(&self) -> &Plan;
 
@@ -107,11 +115,12 @@ pub trait Backend {
     /// What one step has to move and compute at least.
     fn step_cost(&self, inputs: &StepInputs) -> Cost;
 
-    /// GB/s of one pass in which this backend reads its own weights and does nothing else, measured now.
-    fn read_gb_per_s(&mut self) -> f64;
+    /// GB/s of memory while nothing else is done, measured now: CPU threads read their own weights once; a GPU copies, and what
+    /// it reads and what it writes both count. None where there is no room for that.
+    fn memory_gb_per_s(&mut self) -> Result<Option<f64>>;
 
-    /// TFLOP/s of f32 multiply-adds when this backend loads nothing, measured now.
-    fn peak_tflop_per_s(&mut self) -> f64;
+    /// TFLOP/s of multiply-adds that load nothing, of f32 on the CPU, measured now. None where nobody has measured it.
+    fn peak_tflop_per_s(&mut self) -> Option<f64>;
 }
 
 /// What to do about a value that does not fit, in a run with matrix inputs of type `matrix`.

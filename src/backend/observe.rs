@@ -45,6 +45,15 @@ pub struct NodeTimes {
     pub ms: Vec<f64>,
 }
 
+/// How long a device took for a whole step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepTimes {
+    /// For the launches up to the logits, of each repetition, in milliseconds.
+    pub logits_ms: Vec<f64>,
+    /// For those and what draws the tokens.
+    pub tokens_ms: Vec<f64>,
+}
+
 impl NodeOutput<'_> {
     /// The node.
     pub fn what(&self) -> &Node {

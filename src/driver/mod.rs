@@ -137,6 +137,9 @@ pub trait Driver {
     /// Queues a fill of `len` bytes with `byte`.
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()>;
 
+    /// Queues a copy of `len` bytes from one place on the device to another; the two do not overlap.
+    fn copy_within(&self, from: DevicePtr, to: DevicePtr, len: usize) -> Result<()>;
+
     /// Loads a kernel file. On the emulator this parses and decodes its PTX.
     fn load_module(&self, image: &Image<'_>) -> Result<ModuleId>;
 

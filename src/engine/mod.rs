@@ -290,9 +290,9 @@ impl Engine {
         self.step_bytes
     }
 
-    /// GB/s of one pass in which the backend reads its weights and does nothing else, measured now.
-    pub fn read_gb_per_s(&mut self) -> f64 {
-        self.backend.read_gb_per_s()
+    /// See [`Backend::memory_gb_per_s`].
+    pub fn memory_gb_per_s(&mut self) -> Result<Option<f64>> {
+        self.backend.memory_gb_per_s()
     }
 
     fn drop_sequences(&mut self, ids: &[SequenceId]) {

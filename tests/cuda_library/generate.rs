@@ -27,7 +27,7 @@ pub const TRIALS: &[(&str, fn())] = &[
 ];
 
 /// A tiny checkpoint with a tokenizer.
-fn model() -> TempDir {
+pub fn model() -> TempDir {
     let folder = TempDir::new().unwrap();
     let from =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny/tied-gqa6-head64-bf16");

@@ -363,6 +363,17 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, Handle *stream) 
     END(OK);
 }
 
+/* What overlaps is not defined. */
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Handle *stream) {
+    BEGIN_HERE;
+    NEED(stream, "stream");
+    REFUSE_IF(!find(from, bytes) || !find(to, bytes), INVALID_VALUE);
+    REFUSE_IF((to > from ? to - from : from - to) < bytes, INVALID_VALUE);
+    drain();
+    memcpy((void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes);
+    END(OK);
+}
+
 int cuMemsetD8Async(uint64_t to, unsigned char byte, size_t bytes, Handle *stream) {
     BEGIN_HERE;
     NEED(stream, "stream");

@@ -1,7 +1,7 @@
 //! The CUDA side of the driver seam against a stand-in for libcuda.so.1 that keeps the books (`libcuda.c`): libraries that
 //! are missing, old or short of a function, cards of any generation, and every call made to fail in turn.
 //!
-//! The library is looked up once in a process, so each trial is a process of its own: `qwarp doctor`, `generate`, or this program again,
+//! The library is looked up once in a process, so each trial is a process of its own: `qwarp doctor`, `qwarp bench`, `generate`, or this program again,
 //! with `--tour`, which opens the device and calls everything, or as `examples/gpu_check`.
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bench;
 mod checks;
 mod doctor;
 mod faults;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         .iter()
         .chain(faults::TRIALS)
         .chain(generate::TRIALS)
+        .chain(bench::TRIALS)
         .chain(checks::TRIALS);
     let trials = trials.map(|(name, check)| {
         Trial::test(*name, move || {

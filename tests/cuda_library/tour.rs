@@ -81,10 +81,12 @@ fn memory(cuda: &Cuda) -> Result<DevicePtr> {
     cuda.copy_in(out, &bytes)?;
     cuda.fill(DevicePtr(out.0 + 5), 0xee, 7)?;
     cuda.fill(nothing, 0xee, 0)?;
+    cuda.copy_within(DevicePtr(out.0 + 3), DevicePtr(out.0 + 41), 38)?;
     let mut back = vec![0; bytes.len()];
     cuda.copy_out(out, &mut back)?;
     let mut expected = bytes;
     expected[5..12].fill(0xee);
+    expected.copy_within(3..41, 41);
     assert_eq!(back, expected);
     cuda.free(nothing)?;
     through_the_ring(cuda)?;

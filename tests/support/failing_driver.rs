@@ -115,6 +115,11 @@ impl Driver for Device {
         self.emulator.fill(to, byte, len)
     }
 
+    fn copy_within(&self, from: DevicePtr, to: DevicePtr, len: usize) -> Result<()> {
+        self.call("copy_within")?;
+        self.emulator.copy_within(from, to, len)
+    }
+
     fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
         self.call("load_module")?;
         if let Some(module) = self.modules.borrow().get(image.name) {

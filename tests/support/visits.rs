@@ -110,6 +110,10 @@ impl Driver for Counting {
         self.emulator.fill(to, byte, len)
     }
 
+    fn copy_within(&self, from: DevicePtr, to: DevicePtr, len: usize) -> Result<()> {
+        self.emulator.copy_within(from, to, len)
+    }
+
     fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
         self.emulator.load_module(image)
     }

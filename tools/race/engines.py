@@ -75,7 +75,8 @@ class Engines:
 
     def ours(self, work):
         """qwarp's tests."""
-        arguments = ["bench", "--model", relative(self.folder), "--dtype", "bf16", *work.flags()]
+        arguments = ["bench", "--model", relative(self.folder), "--device", "cpu", "--dtype", "bf16"]
+        arguments += work.flags()
         return measure(self.qwarp, arguments, work, LIMIT_FIELDS)
 
 

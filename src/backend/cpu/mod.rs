@@ -26,7 +26,7 @@ use std::sync::{Mutex, PoisonError};
 use half::{bf16, f16};
 
 use super::inputs::Limits;
-use super::observe::{NodeTimes, Observer};
+use super::observe::{NodeTimes, Observer, StepTimes};
 use super::sampling::{SampleRow, sample};
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
@@ -247,6 +247,14 @@ impl Backend for CpuBackend {
         self.timed(inputs, repetitions)
     }
 
+    fn time_step(&mut self, _: &StepInputs, _: usize) -> Result<Option<StepTimes>> {
+        Ok(None)
+    }
+
+    fn take_busy_ms(&mut self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+
     fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -309,11 +317,13 @@ impl Backend for CpuBackend {
             .unwrap_or_default()
     }
 
-    fn read_gb_per_s(&mut self) -> f64 {
-        bandwidth::read_gb_per_s(&self.plan, &self.weights, &mut self.pool, self.path)
+    fn memory_gb_per_s(&mut self) -> Result<Option<f64>> {
+        let (plan, weights) = (&self.plan, &self.weights);
+        let rate = bandwidth::read_gb_per_s(plan, weights, &mut self.pool, self.path);
+        Ok(Some(rate))
     }
 
-    fn peak_tflop_per_s(&mut self) -> f64 {
-        peak::tflop_per_s(&mut self.pool, self.path)
+    fn peak_tflop_per_s(&mut self) -> Option<f64> {
+        Some(peak::tflop_per_s(&mut self.pool, self.path))
     }
 }

@@ -4,6 +4,9 @@
 //! Only attention's launches depend on more than that number: on how many chunks the longest context has. They are made
 //! for a power of two of chunks, and changed in place when a step needs another.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use super::inputs::Extent;
 use super::launch::CHUNK;
 use crate::config::engine::BLOCK_SIZE;
@@ -30,6 +33,8 @@ struct Fixed {
 pub struct Decode {
     greedy: Vec<Fixed>,
     sampled: Vec<Fixed>,
+    /// The same without what draws tokens, for who times them.
+    logits: BTreeMap<usize, Fixed>,
     most_chunks: usize,
 }
 
@@ -43,12 +48,7 @@ impl Decode {
     ) -> Result<Decode, DriverError> {
         let fix = |sequences: usize, greedy: bool| {
             let extent = Extent::decode(sequences, BLOCK_SIZE, num_blocks, greedy);
-            let launches = launches(extent)?;
-            Ok(Fixed {
-                sequence: driver.sequence(&launches)?,
-                extent,
-                launches,
-            })
+            Fixed::new(driver, extent, launches)
         };
         let all = |greedy: bool| {
             (1..=sequences.min(MOST))
@@ -58,6 +58,7 @@ impl Decode {
         Ok(Decode {
             greedy: all(true)?,
             sampled: all(false)?,
+            logits: BTreeMap::new(),
             most_chunks: chunks(num_blocks * BLOCK_SIZE),
         })
     }
@@ -95,14 +96,51 @@ impl Decode {
                 .iter()
                 .try_for_each(|launch| driver.launch(launch));
         };
-        if extent != fixed.extent || fixed.launches.is_empty() {
-            fixed.change(driver, extent, launches(extent)?)?;
-        }
-        driver.replay(fixed.sequence)
+        fixed.replay(driver, extent, launches)
+    }
+
+    /// Replays its `launches` up to the logits, for an extent that [`Decode::extent`] gave. They become a sequence of their own
+    /// when they are first asked for: who measures may wait for that.
+    pub fn replay_logits(
+        &mut self,
+        driver: &dyn Driver,
+        extent: Extent,
+        launches: &Launches<'_>,
+    ) -> Result<(), DriverError> {
+        let fixed = match self.logits.entry(extent.sequences) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Fixed::new(driver, extent, launches)?),
+        };
+        fixed.replay(driver, extent, launches)
     }
 }
 
 impl Fixed {
+    fn new(
+        driver: &dyn Driver,
+        extent: Extent,
+        launches: &Launches<'_>,
+    ) -> Result<Fixed, DriverError> {
+        let launches = launches(extent)?;
+        Ok(Fixed {
+            sequence: driver.sequence(&launches)?,
+            extent,
+            launches,
+        })
+    }
+
+    fn replay(
+        &mut self,
+        driver: &dyn Driver,
+        extent: Extent,
+        launches: &Launches<'_>,
+    ) -> Result<(), DriverError> {
+        if extent != self.extent || self.launches.is_empty() {
+            self.change(driver, extent, launches(extent)?)?;
+        }
+        driver.replay(self.sequence)
+    }
+
     fn change(
         &mut self,
         driver: &dyn Driver,

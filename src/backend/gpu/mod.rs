@@ -1,5 +1,6 @@
 //! Running a plan on a GPU, or on the emulator, which takes the same images and launches.
 
+pub mod copy_rate;
 pub mod decode;
 pub mod draw;
 pub mod footprint;
@@ -13,6 +14,7 @@ pub mod pack;
 mod pipeline;
 pub mod program;
 pub mod step;
+mod times;
 pub mod upload;
 pub mod weights;
 
@@ -21,7 +23,7 @@ use std::panic::resume_unwind;
 use super::cpu::elementwise::first_unfit;
 use super::cpu::rope::RopeTable;
 use super::inputs::Limits;
-use super::observe::{NodeTimes, Observer};
+use super::observe::{NodeTimes, Observer, StepTimes};
 use super::sampling::SampleRow;
 use super::{Backend, StepInputs, Ticket};
 use crate::DType;
@@ -39,6 +41,7 @@ use kernels::Kernels;
 use lower::lower;
 use memory::Memory;
 use program::Program;
+use times::{Busy, Events};
 use upload::Bands;
 use weights::DeviceWeights;
 
@@ -70,6 +73,9 @@ pub struct GpuBackend {
     /// Those logits, once somebody has asked for them.
     logits: Option<Vec<f32>>,
     tokens: Vec<u32>,
+    /// What times are taken with, once somebody has asked for them.
+    events: Events,
+    busy: Option<Busy>,
 }
 
 impl GpuBackend {
@@ -139,6 +145,8 @@ impl GpuBackend {
             drawn: 0,
             logits: None,
             tokens: Vec::new(),
+            events: Events::default(),
+            busy: None,
         })
     }
 
@@ -167,12 +175,16 @@ impl GpuBackend {
     fn run(&mut self, extent: Extent, replay: bool) -> std::result::Result<(), DriverError> {
         let (driver, program, draws) = (self.memory.driver(), &self.program, &self.draws);
         let all = |extent| launches(program, draws, extent);
-        if replay {
-            return self.decode.replay(driver, extent, &all);
+        if let Some(busy) = &mut self.busy {
+            busy.begin(driver)?;
         }
-        all(extent)?
-            .iter()
-            .try_for_each(|launch| driver.launch(launch))
+        if replay {
+            self.decode.replay(driver, extent, &all)?;
+        } else {
+            let all = all(extent)?;
+            all.iter().try_for_each(|launch| driver.launch(launch))?;
+        }
+        self.busy.as_mut().map_or(Ok(()), |busy| busy.end(driver))
     }
 
     /// Queues what brings the tokens of a step back, whose launches are queued.
@@ -221,16 +233,25 @@ impl GpuBackend {
     }
 }
 
-/// Everything that a step launches: its stages, then what draws from its logits.
-fn launches(
+/// What a step launches up to its logits.
+fn stage_launches(
     program: &Program,
-    draws: &Draws,
     extent: Extent,
 ) -> std::result::Result<Vec<Launch>, DriverError> {
     let mut all = Vec::new();
     for stage in &program.stages {
         all.extend(program.stage(extent, stage)?);
     }
+    Ok(all)
+}
+
+/// Everything that a step launches: its stages, then what draws from its logits.
+fn launches(
+    program: &Program,
+    draws: &Draws,
+    extent: Extent,
+) -> std::result::Result<Vec<Launch>, DriverError> {
+    let mut all = stage_launches(program, extent)?;
     all.extend(draws.launches(program, extent)?);
     Ok(all)
 }
@@ -277,6 +298,31 @@ impl Backend for GpuBackend {
         self.begin(inputs, extent)?;
         self.logit_rows = 0;
         self.run_timed(extent, repetitions)
+    }
+
+    fn time_step(&mut self, inputs: &StepInputs, repetitions: usize) -> Result<Option<StepTimes>> {
+        let asked = Extent::of(inputs);
+        let fixed = self.decode.extent(asked);
+        let extent = fixed.unwrap_or(asked);
+        self.begin(inputs, extent)?;
+        (self.logit_rows, self.drawn) = (0, 0);
+        Ok(Some(self.run_step_timed(
+            extent,
+            fixed.is_some(),
+            repetitions,
+        )?))
+    }
+
+    fn take_busy_ms(&mut self) -> Result<Option<f64>> {
+        let driver = self.memory.driver();
+        let busy = match &mut self.busy {
+            Some(busy) => busy,
+            None => {
+                driver.synchronize()?;
+                self.busy.insert(Busy::new(driver)?)
+            }
+        };
+        Ok(Some(busy.take(driver)?))
     }
 
     fn plan(&self) -> &Plan {
@@ -338,11 +384,16 @@ impl Backend for GpuBackend {
             .unwrap_or_default()
     }
 
-    fn read_gb_per_s(&mut self) -> f64 {
-        0.0
+    /// The only memory that is taken after the start, and given back at once.
+    fn memory_gb_per_s(&mut self) -> Result<Option<f64>> {
+        let driver = self.memory.driver();
+        let events = self.events.first(driver, 2)?;
+        let sizes = [copy_rate::LEAST_BYTES, copy_rate::MOST_BYTES];
+        Ok(copy_rate::gb_per_s(driver, [events[0], events[1]], sizes)?)
     }
 
-    fn peak_tflop_per_s(&mut self) -> f64 {
-        0.0
+    /// It would take a kernel that no plan has.
+    fn peak_tflop_per_s(&mut self) -> Option<f64> {
+        None
     }
 }

@@ -88,9 +88,11 @@ pub fn run(cli: &Cli, interrupted: &AtomicBool) -> Result<()> {
         total_ms: ms(started),
         held_bytes: opened.held_bytes,
         bytes_per_token: (!answer.itl_ms.is_empty()).then_some(answer.bytes_per_token),
-        // Nothing is measured on a GPU yet, and an emulator's own speed is nobody's limit.
-        read_gb_per_s: (!answer.itl_ms.is_empty() && about.is_cpu())
-            .then(|| best_read(&mut engine)),
+        // A GPU's copy takes memory of its own: `qwarp bench` measures it.
+        read_gb_per_s: match answer.itl_ms.is_empty() || !about.is_cpu() {
+            true => None,
+            false => best_read(&mut engine)?,
+        },
         device: about,
         itl_ms: answer.itl_ms,
     };
@@ -317,8 +319,13 @@ fn logits_range(cli: &Cli, prompt: usize) -> Result<std::ops::Range<usize>> {
 }
 
 /// The best of three passes.
-fn best_read(engine: &mut Engine) -> f64 {
-    (0..3).map(|_| engine.read_gb_per_s()).fold(0.0, f64::max)
+fn best_read(engine: &mut Engine) -> Result<Option<f64>> {
+    let mut best = None;
+    for _ in 0..3 {
+        let found = engine.memory_gb_per_s()?;
+        best = found.map(|rate| rate.max(best.unwrap_or(0.0)));
+    }
+    Ok(best)
 }
 
 fn model_name(cli: &Cli) -> String {

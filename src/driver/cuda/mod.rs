@@ -198,6 +198,14 @@ impl Driver for Cuda {
         })
     }
 
+    fn copy_within(&self, from: DevicePtr, to: DevicePtr, len: usize) -> Result<()> {
+        self.here()?;
+        // SAFETY: reads and writes device memory only.
+        check("cuMemcpyDtoDAsync_v2", unsafe {
+            sys::cuMemcpyDtoDAsync_v2(to.0, from.0, len, self.stream)
+        })
+    }
+
     fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
         self.here()?;
         let (major, minor) = self.facts.compute_capability;

@@ -188,6 +188,12 @@ impl Driver for Emulator {
         self.state.borrow().fill(to, byte, len)
     }
 
+    fn copy_within(&self, from: DevicePtr, to: DevicePtr, len: usize) -> Result<()> {
+        self.state
+            .borrow()
+            .copy_within(from, to, len, self.options.checks)
+    }
+
     fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
         self.state
             .borrow_mut()

@@ -52,18 +52,18 @@ fn unknown(what: &'static str, value: u64) -> DriverError {
     DriverError::Unknown { what, value }
 }
 
-/// The finding for a copy of bytes that nobody wrote.
-fn unwritten(allocation: &Allocation, from: DevicePtr, len: usize, hole: u64) -> Report {
+/// The finding for a copy, to the host or the device, of bytes that nobody wrote.
+fn unwritten(to: &str, allocation: &Allocation, from: DevicePtr, len: usize, hole: u64) -> Report {
     let byte = hole - allocation.address;
     Report {
         kind: ReportKind::UninitializedRead,
-        kernel: "a copy to the host".into(),
+        kernel: format!("a copy to the {to}"),
         what: format!("copy of {len} bytes from {:#x}", from.0),
         place: Place {
             cta: [0; 3],
             thread: [0; 3],
             ptx_line: 0,
-            instruction: format!("the host copies {len} bytes"),
+            instruction: format!("the {to} copies {len} bytes"),
             source: None,
         },
         other: None,
@@ -124,19 +124,38 @@ impl State {
 
     /// See [`crate::driver::Driver::copy_out`].
     pub fn copy_out(&self, from: DevicePtr, bytes: &mut [u8], checks: bool) -> Result<()> {
+        self.read("host", from, bytes, checks)
+    }
+
+    fn read(&self, to: &str, from: DevicePtr, bytes: &mut [u8], checks: bool) -> Result<()> {
         let (allocation, content) = self.find(from, bytes.len())?;
         let hole = content.written.first_unwritten(from.0, bytes.len() as u64);
         if let Some(hole) = hole.filter(|_| checks && !bytes.is_empty()) {
-            return Err(DriverError::Finding(Box::new(unwritten(
-                allocation,
-                from,
-                bytes.len(),
-                hole,
-            ))));
+            let report = unwritten(to, allocation, from, bytes.len(), hole);
+            return Err(DriverError::Finding(Box::new(report)));
         }
         let offset = (from.0 - allocation.address) as usize;
         memory::read(&content.words[..], offset, bytes);
         Ok(())
+    }
+
+    /// See [`crate::driver::Driver::copy_within`].
+    pub fn copy_within(
+        &self,
+        from: DevicePtr,
+        to: DevicePtr,
+        len: usize,
+        checks: bool,
+    ) -> Result<()> {
+        // Both are looked for before the host takes memory for so many bytes.
+        self.find(from, len)?;
+        self.find(to, len)?;
+        if from.0.abs_diff(to.0) < len as u64 {
+            return Err(unknown("place apart from what is copied there", to.0));
+        }
+        let mut bytes = vec![0; len];
+        self.read("device", from, &mut bytes, checks)?;
+        self.copy_in(to, &bytes)
     }
 
     /// See [`crate::driver::Driver::mailbox`].

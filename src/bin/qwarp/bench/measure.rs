@@ -2,7 +2,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use qwarp::backend::Backend;
 use qwarp::tokenizer::chat::CivilTime;
 use qwarp::{Error, Result};
 
@@ -84,20 +83,18 @@ pub fn measure(
 }
 
 /// Goes to where the test begins, and computes what stands before it unless that is still there.
-fn prepare(
+pub fn prepare(
     track: &mut Track,
     case: &Case,
     cases: &Cases,
     progress: &Progress,
 ) -> std::result::Result<(), Stop> {
     let given = if case.decodes() { 1 } else { case.n_prompt };
-    let mut missing = track.go_to(case.n_depth, case.n_depth + given);
+    let mut missing = track.go_to(case.batch, case.n_depth, case.n_depth + given);
     while missing > 0 {
         progress.check()?;
         progress.show(case, &format!("{missing} tokens before it"));
-        let count = missing.min(cases.chunk);
-        track.step(count)?;
-        missing -= count;
+        missing -= track.fill(case.n_depth, cases.chunk)?;
     }
     Ok(())
 }
@@ -131,8 +128,8 @@ fn repeat(
         run.bytes += step.cost.bytes()?;
         run.flops += step.cost.flops;
         if left == 0 || steps % STEPS_PER_LIMIT == 0 {
-            run.limit_samples.push(if case.decodes() {
-                track.backend.read_gb_per_s()
+            run.limit_samples.extend(if case.decodes() {
+                track.backend.memory_gb_per_s()?
             } else {
                 track.backend.peak_tflop_per_s()
             });
@@ -141,7 +138,8 @@ fn repeat(
     Ok(run)
 }
 
-fn now() -> Result<String> {
+/// The time, as RFC 3339 writes it.
+pub fn now() -> Result<String> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let seconds = since.map_or(0, |since| since.as_secs());
     CivilTime::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))

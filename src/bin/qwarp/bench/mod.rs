@@ -1,11 +1,13 @@
 //! `qwarp bench`: llama-bench's tests and field names, with what they moved and computed, held against what the machine
-//! could do in the same run.
+//! could do in the same run; on the CPU, or on a GPU or its emulator, where the parts of a step are told apart.
 
 mod cases;
 mod facts;
 mod json;
 mod measure;
+mod on_device;
 mod progress;
+mod results;
 pub mod stats;
 mod table;
 mod track;
@@ -14,26 +16,38 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use qwarp::backend::Backend;
+use qwarp::backend::cpu::simd::Path as SimdPath;
 use qwarp::config::{EngineConfig, ModelConfig};
 use qwarp::engine::OpenOptions;
-use qwarp::engine::open::default_dtype;
-use qwarp::{DType, Result};
+use qwarp::engine::open::open_backend;
+use qwarp::{Error, Result};
 
+use crate::device::{Chosen, DeviceArgs};
 use crate::dtype::DtypeArg;
-use crate::output::print;
 use crate::{interrupt, simd};
-use cases::{Case, Cases};
+use cases::Cases;
 use facts::Facts;
-use measure::Measured;
+use on_device::Means;
 use progress::{Progress, Stop};
+use results::Results;
 use track::Track;
 
 /// Measure prefill and decode speed, as llama-bench does, and how near they come to the machine's limits.
 ///
-/// Each prompt length at each depth is one test (pp), and so is each number of generated tokens (tg); lists are
-/// separated by commas, and 0 leaves a kind of test out. The tokens before a test (its depth) are computed untimed. Decode
-/// is held against what the same threads read of the same weights, prefill against f32 multiply-adds that load nothing;
-/// both are measured between the timed steps and after the last. QWARP_SIMD=avx512, avx2 or portable in the environment takes that SIMD path.
+/// Each prompt length at each depth is one test (pp), and so is each number of generated tokens (tg) by each batch; lists are
+/// separated by commas, and 0 leaves a kind of test out. The tokens before a test (its depth) are computed untimed.
+///
+/// On the CPU decode is held against what the same threads read of the same weights, prefill against f32 multiply-adds that load
+/// nothing; both are measured between the timed steps and after the last. QWARP_SIMD=avx512, avx2 or portable in the environment
+/// takes that SIMD path.
+///
+/// On a GPU the milliseconds of a step stand in four columns: the device's up to the logits; with the launches that draw; with
+/// the host's for making text of the tokens; and end to end, with each step queued before the tokens of the one before are here.
+/// The first two are of the step in the middle of an answer, or of all steps of a prompt. Idle is the share of the time end to end in
+/// which the GPU ran no step. Achieved are the bytes of a step that must pass, or its FLOPs, by the first column; decode is held
+/// against copies on the device in the same run, of which reads and writes both count. No multiply-adds without loads are measured
+/// there. On the emulator times are its own, and nothing is held against a limit.
 #[derive(clap::Args)]
 pub struct Args {
     /// Model folder in Hugging Face layout
@@ -57,6 +71,9 @@ pub struct Args {
         default_value = "128"
     )]
     n_gen: Vec<usize>,
+    /// Sequences that a decode test runs together
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "1")]
+    batch: Vec<usize>,
     /// Tokens in the cache before a test
     #[arg(
         short = 'd',
@@ -69,12 +86,14 @@ pub struct Args {
     /// Times each test is repeated
     #[arg(short, long, value_name = "N", default_value_t = 5)]
     repetitions: usize,
-    /// Worker threads [default: all cores]
+    /// Worker threads, or those that run the emulator [default: all cores]
     #[arg(short, long, value_name = "N,..", value_delimiter = ',')]
     threads: Vec<usize>,
     /// Prompt tokens of one step
     #[arg(long, value_name = "N", default_value_t = 512)]
     ubatch_size: usize,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Type of matrix inputs and KV cache; auto is the type that config.json names
     #[arg(long, value_enum, default_value_t = DtypeArg::Auto)]
     dtype: DtypeArg,
@@ -100,39 +119,29 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let path = simd::path()?;
     let config = ModelConfig::read(&args.model)?;
     let cases = Cases::new(args, config.max_position_embeddings)?;
-    let dtype: DType = match args.dtype.explicit() {
-        Some(dtype) => dtype,
-        None => default_dtype(&args.model, &config)?,
-    };
-    let options = |threads| OpenOptions {
-        engine: EngineConfig {
-            dtype,
-            threads,
-            max_num_seqs: 1,
-            max_batched_tokens: args.ubatch_size.min(cases.longest),
-            max_logit_rows: 1,
-            // Room for the token that the last step draws.
-            max_model_len: cases.longest + 1,
-        },
-        path,
-    };
+    let first = cases.threads[0];
+    let chosen = (args.device).choose(&args.model, &config, args.dtype, first)?;
+    let (dtype, about) = (chosen.choice.dtype, &chosen.choice.about);
+    about.notes.iter().for_each(|note| eprintln!("{note}"));
+    let engine = |threads| cases.engine(dtype, threads);
     for &threads in &cases.threads {
-        options(threads).engine.validate()?;
+        engine(threads).validate()?;
     }
-    let facts = Facts::read(args, &config, dtype, path)?;
-    let progress = Progress::new(interrupt::flag(), cases.repetitions());
-    let mut results = Results::new(args.output, facts, &progress)?;
-    let mut all = || -> std::result::Result<(), Stop> {
-        for &threads in &cases.threads {
-            let mut track = Track::open(&args.model, &config, options(threads), cases.longest)?;
-            for case in &cases.tests {
-                let measured = measure::measure(&mut track, case, &cases, &progress)?;
-                results.add(threads, *case, measured)?;
-            }
-        }
-        Ok(())
+    let bench = Bench {
+        args,
+        config: &config,
+        cases: &cases,
+        path,
+        facts: Facts::read(args, &config, dtype, path)?,
+        progress: Progress::new(interrupt::flag(), cases.repetitions()),
     };
-    let ended = all();
+    let (ended, results) = match about.is_cpu() {
+        true => {
+            let engines = cases.threads.iter().map(|&threads| engine(threads));
+            bench.on_cpu(&engines.collect::<Vec<_>>())?
+        }
+        false => bench.on_device(engine(first), chosen)?,
+    };
     results.finish()?;
     match ended {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -141,46 +150,104 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// What is printed: a table row by row as tests end, JSON as a whole.
-struct Results<'a> {
-    output: Output,
+/// What a command line asks for, looked through.
+struct Bench<'a> {
+    args: &'a Args,
+    config: &'a ModelConfig,
+    cases: &'a Cases,
+    path: SimdPath,
     facts: Facts,
-    progress: &'a Progress,
-    objects: Vec<serde_json::Value>,
+    progress: Progress,
 }
 
-impl<'a> Results<'a> {
-    fn new(output: Output, facts: Facts, progress: &'a Progress) -> Result<Self> {
-        if output == Output::Md {
-            progress.suspend(|| print(&table::head()))?;
-        }
-        Ok(Results {
-            output,
-            facts,
-            progress,
-            objects: Vec::new(),
-        })
+/// How a run ended, and the results until then.
+type Ended<'a> = (std::result::Result<(), Stop>, Results<'a>);
+
+impl Bench<'_> {
+    fn on_cpu(&self, engines: &[EngineConfig]) -> Result<Ended<'_>> {
+        let mut results = Results::new(self.args.output, &table::CPU, &self.progress)?;
+        let mut all = || -> std::result::Result<(), Stop> {
+            for engine in engines {
+                let options = OpenOptions {
+                    engine: *engine,
+                    path: self.path,
+                };
+                let opened = open_backend(&self.args.model, self.config, options)?.boxed();
+                let mut track = self.track(opened.backend, *engine);
+                for case in &self.cases.tests {
+                    let found = measure::measure(&mut track, case, self.cases, &self.progress)?;
+                    let threads = engine.threads;
+                    results.add(
+                        || table::row(&self.facts, threads, *case, &found),
+                        || json::object(&self.facts, threads, *case, &found),
+                    )?;
+                }
+            }
+            Ok(())
+        };
+        Ok((all(), results))
     }
 
-    fn add(&mut self, threads: usize, case: Case, measured: Measured) -> Result<()> {
-        match self.output {
-            Output::Md => {
-                let row = table::row(&self.facts, threads, case, &measured);
-                self.progress.suspend(|| print(&row))
-            }
-            Output::Json => {
-                let object = json::object(&self.facts, threads, case, &measured);
-                self.objects.push(object);
-                Ok(())
-            }
+    fn on_device(&self, engine: EngineConfig, chosen: Chosen) -> Result<Ended<'_>> {
+        let about = chosen.choice.about.clone();
+        if let [_, _, ..] = self.cases.threads[..] {
+            let counts: Vec<String> = self.cases.threads.iter().map(usize::to_string).collect();
+            let expected = format!("one count with --device {}", about.kind);
+            return Err(Error::argument("--threads", counts.join(","), expected));
         }
+        let tokenizer = on_device::tokenizer(&self.args.model)?;
+        if tokenizer.is_none() {
+            let folder = self.args.model.display();
+            eprintln!("no text is made of tokens: {folder} has no tokenizer.json");
+        }
+        let opened = chosen.open_backend(&self.args.model, self.config, engine, self.path);
+        let opened = opened.map_err(|error| self.smaller(error))?;
+        let mut track = self.track(opened.backend, engine);
+        let means = Means {
+            tokenizer: tokenizer.as_ref(),
+            has_times: about.has_times(),
+        };
+        let mut results = Results::new(self.args.output, &table::DEVICE, &self.progress)?;
+        let mut all = || -> std::result::Result<(), Stop> {
+            for case in &self.cases.tests {
+                let found =
+                    on_device::measure(&mut track, &means, case, self.cases, &self.progress)?;
+                let backend = json::backend(&about);
+                results.add(
+                    || table::device_row(&self.facts, backend, means.has_times, *case, &found),
+                    || json::device_object(&self.facts, &about, engine.threads, *case, &found),
+                )?;
+            }
+            Ok(())
+        };
+        Ok((all(), results))
     }
 
-    fn finish(self) -> Result<()> {
-        self.progress.finish();
-        match self.output {
-            Output::Md => Ok(()),
-            Output::Json => print(&format!("{:#}\n", serde_json::Value::from(self.objects))),
+    fn track(&self, backend: Box<dyn Backend>, engine: EngineConfig) -> Track {
+        Track::new(backend, engine, self.config.vocab_size, self.cases.longest)
+    }
+
+    /// What has no room, with the flags that ask for less here.
+    fn smaller(&self, error: Error) -> Error {
+        match error {
+            Error::NoRoom {
+                device,
+                needed,
+                room,
+                parts,
+                way_out,
+            } => Error::NoRoom {
+                device,
+                needed,
+                room,
+                parts,
+                way_out: format!(
+                    "{way_out}; here --batch asks for up to {} sequences at once, and -d with -p or -n for up to {} tokens of \
+                     each",
+                    self.cases.most, self.cases.longest
+                ),
+            },
+            other => other,
         }
     }
 }
