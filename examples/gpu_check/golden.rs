@@ -98,7 +98,7 @@ fn all(
 fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>> {
     let name = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut folders = tiny::folders_in(folder).map_err(name)?;
-    folders.retain(|folder| tiny::has_wide_heads(folder));
+    folders.retain(|folder| folder.join("config.json").is_file() && tiny::has_wide_heads(folder));
     match folders.is_empty() {
         true => Err(format!("{}: no checkpoint in it", folder.display()).into()),
         false => Ok(folders),
@@ -155,13 +155,14 @@ fn row(
     logits: usize,
 ) {
     let (name, tokens, Beside { others, worst }) = (tiny.name(), extent.prompt, beside);
+    let dtype_name = dtype.to_string();
     let (kl, theirs, ties) = (held.kl, held.theirs, held.near_ties);
     let _ = writeln!(
         part.table,
-        "{name:<36} {dtype:<5} {tokens:>6} {kl:>10.3e} {theirs:>10.3e} {ties:>8} {logits:>8} {others:>9} {worst:>10.3e}"
+        "{name:<36} {dtype_name:<5} {tokens:>6} {kl:>10.3e} {theirs:>10.3e} {ties:>8} {logits:>8} {others:>9} {worst:>10.3e}"
     );
     part.figures.push(json!({
-        "checkpoint": name, "type": dtype.to_string(), "tokens": tokens, "decoded": extent.decoded,
+        "checkpoint": name, "type": dtype_name, "tokens": tokens, "decoded": extent.decoded,
         "kl": kl, "transformers_kl": theirs, "near_ties": ties, "wrong_top1": held.wrong_top1,
         "logits": logits, "other_than_emulator": others, "largest_difference": worst,
         "transformers_largest_error": tiny.noise(dtype),

@@ -8,7 +8,6 @@
 #[path = "../../tests/support/by_hand.rs"]
 mod by_hand;
 #[allow(
-    dead_code,
     clippy::unwrap_used,
     reason = "shared with tests, which fail by panicking: the bytes are our own"
 )]
@@ -39,7 +38,6 @@ mod ptx_case;
 #[path = "../../tests/support/reference.rs"]
 mod reference;
 #[allow(
-    dead_code,
     clippy::unwrap_used,
     reason = "shared with tests, which fail by panicking: the model is our own"
 )]
