@@ -15,14 +15,10 @@ use std::path::PathBuf;
 
 use qwarp::DType;
 use qwarp::driver::Target;
-use support::by_hand::{ByHand, How};
+use support::golden_run::{self, FULL, differing};
 use support::kernels::have_kernels;
 use support::tiny::{self, Tiny};
-
-/// Tokens prefilled in one step: an odd number, more than a tile of 64.
-const PROMPT: usize = 107;
-/// Tokens of them that are decoded once more.
-const DECODED: usize = 11;
+use support::visits::Counting;
 
 /// What a machine of each generation runs.
 const RUNS: [(Target, DType); 4] = [
@@ -60,9 +56,8 @@ fn shards(folder: &std::path::Path) -> usize {
 fn checkpoints() -> Vec<PathBuf> {
     let (mut wide, mut layouts, mut narrow) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for folder in tiny::folders() {
-        let config = tiny::config(&folder);
-        let layout = layout(&config, shards(&folder));
-        if [64, 128].contains(&tiny::head_dim(&config)) {
+        let layout = layout(&tiny::config(&folder), shards(&folder));
+        if tiny::has_wide_heads(&folder) {
             wide.push(folder);
             layouts.insert(layout);
         } else {
@@ -75,61 +70,23 @@ fn checkpoints() -> Vec<PathBuf> {
     wide
 }
 
-fn open(tiny: &Tiny, (target, dtype): (Target, DType), count: usize) -> ByHand {
-    let how = How {
-        target,
-        dtype,
-        checks: true,
-        threads: 2,
-        max_tokens: count,
-        max_sequences: 1,
-        max_len: count,
-    };
-    ByHand::open(&tiny.folder, how).unwrap()
+fn emulator(target: Target) -> Counting {
+    Counting::new(target, 2, true)
 }
 
 /// Prefill and decode of one checkpoint: as good as transformers, and the same bits.
-fn prefill_and_decode(tiny: &Tiny, run: (Target, DType)) {
-    let blocks = PROMPT.div_ceil(16);
-    let mut model = open(tiny, run, PROMPT);
-    // Blocks stand in no order.
-    let table: Vec<u32> = (0..blocks as u32)
-        .map(|i| (i * 3 + 2) % blocks as u32)
-        .collect();
-    let tokens = &tiny.tokens[..PROMPT];
-    let prefilled = model.run(tokens, 0..PROMPT, &table).unwrap();
-    let after_prefill = (
-        model.visits.of("flash_attention"),
-        model.visits.of("paged_attention"),
-    );
-    assert!(after_prefill.0 > 0, "no prefill kernel ran");
-
-    let first = PROMPT - DECODED;
-    let mut again = open(tiny, run, PROMPT);
-    let mut decoded = again.run(tokens, 0..first, &table).unwrap();
-    let before = again.visits.of("paged_attention");
-    for position in first..PROMPT {
-        let logits = again.run(tokens, position..position + 1, &table).unwrap();
-        decoded.extend(logits);
-    }
-    let after = again.visits.of("paged_attention");
-    assert!(after >= before + DECODED as u64, "no decode kernel ran");
-    assert!(
-        support::bits(&decoded) == support::bits(&prefilled),
-        "{} {run:?}: decoded and prefilled logits differ",
-        tiny.name()
-    );
-
-    let held = tiny.hold(&prefilled, run.1);
-    println!("{} {} {}: {held:?}", tiny.name(), run.1, run.0);
-    assert!(
-        held.kl <= 2.0 * held.theirs,
-        "{} {run:?}: {held:?}",
-        tiny.name()
-    );
-    assert_eq!(held.wrong_top1, 0, "{} {run:?}", tiny.name());
+fn prefill_and_decode(tiny: &Tiny, (target, dtype): (Target, DType)) {
+    let mut new = || Ok(emulator(target));
+    let logits = golden_run::prefill_and_decode(&mut new, tiny, dtype, FULL);
+    let held = tiny.hold(&logits.unwrap(), dtype);
+    println!("{} {dtype} {target}: {held:?}", tiny.name());
+    held.check().unwrap();
     // Not held by luck: most positions are no near-ties.
-    assert!(held.near_ties * 5 <= PROMPT, "{}: {held:?}", tiny.name());
+    assert!(
+        held.near_ties * 5 <= FULL.prompt,
+        "{}: {held:?}",
+        tiny.name()
+    );
 }
 
 fn every_checkpoint(run: (Target, DType)) {
@@ -172,14 +129,24 @@ fn a_whole_prompt_is_as_good_as_transformers() {
         ("untied-gqa2-head128-bf16", RUNS[2]),
     ] {
         let tiny = Tiny::named(name);
-        let (count, blocks) = (tiny.tokens.len(), tiny.tokens.len().div_ceil(16));
+        let (count, (target, dtype)) = (tiny.tokens.len(), run);
         assert_eq!(count, 333);
-        let table: Vec<u32> = (0..blocks as u32).collect();
-        let mut model = open(&tiny, run, count);
-        let logits = model.run(&tiny.tokens, 0..count, &table).unwrap();
-        let held = tiny.hold(&logits, run.1);
-        println!("{name} {} {}: {held:?}", run.1, run.0);
-        assert!(held.kl <= 2.0 * held.theirs, "{name} {run:?}: {held:?}");
-        assert_eq!(held.wrong_top1, 0, "{name} {run:?}");
+        let logits = golden_run::prefill(emulator(target), &tiny, dtype, count);
+        let held = tiny.hold(&logits.unwrap(), dtype);
+        println!("{name} {dtype} {target}: {held:?}");
+        held.check().unwrap();
     }
+}
+
+/// The comparison of two runs sees a bit, a sign and a NaN.
+#[test]
+fn differing_bits_are_counted() {
+    let ours = [vec![1.0, 0.0, 3.5], vec![-2.0, 5.0]];
+    assert_eq!(differing(&ours, &ours), (0, 0.0));
+    let mut theirs = ours.clone();
+    theirs[0][1] = -0.0;
+    theirs[1][0] = -2.25;
+    assert_eq!(differing(&ours, &theirs), (2, 0.25));
+    theirs[1][1] = f32::NAN;
+    assert_eq!(differing(&ours, &theirs), (3, f64::INFINITY));
 }

@@ -47,6 +47,14 @@ impl Devices {
         })
     }
 
+    /// The same device once more, for who keeps it to itself.
+    pub fn again(&self, driver: &dyn Driver) -> Result<Box<dyn Driver>> {
+        Ok(match self.hardware {
+            true => Box::new(Cuda::open(0)?),
+            false => Box::new(emulator(driver.facts().target)),
+        })
+    }
+
     /// What runs code of this target, if anything does.
     pub fn running(&self, target: Target) -> Option<&dyn Driver> {
         let runs = |driver: &&dyn Driver| {

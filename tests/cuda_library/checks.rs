@@ -1,6 +1,8 @@
 //! `examples/gpu_check` on a GPU that is lost, absent, or watched by tools that fail: what it had is kept, and what gave no
 //! verdict is none.
 
+mod models;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -15,6 +17,14 @@ pub const TRIALS: &[(&str, fn())] = &[
     ("checks/the_first_error_is_told", the_first_error),
     ("checks/an_image_without_a_kernel", an_absent_kernel),
     ("checks/failing_tools_give_no_verdict", failing_tools),
+    ("checks/golden_logits", models::golden_logits),
+    (
+        "checks/golden_logits_of_a_gpu",
+        models::golden_logits_of_a_gpu,
+    ),
+    ("checks/a_synthetic_model", models::a_synthetic_model),
+    ("checks/no_programs", models::no_programs),
+    ("checks/speeds_side_by_side", models::speeds_side_by_side),
 ];
 
 /// What makes this program be gpu_check, and each that it starts.

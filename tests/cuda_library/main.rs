@@ -9,6 +9,10 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "gpu_check is a program of its own, with its own copies of what is shared"
+)]
 
 mod bench;
 mod checks;

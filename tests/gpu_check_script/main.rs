@@ -1,5 +1,5 @@
 //! `tools/gpu_check` from any folder: its options, what it packs, where its report goes. Programs stand in for cargo and for
-//! what it builds.
+//! what it builds. And what `tools/gpu_check_hf.py` refuses.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -23,17 +23,29 @@ struct Checkout(TempDir);
 impl Checkout {
     fn new() -> Checkout {
         let checkout = Checkout(TempDir::new().unwrap());
-        for folder in ["tools", "bin", "elsewhere", "tests/emu_pass"] {
+        for folder in ["tools", "bin", "elsewhere"] {
             fs::create_dir_all(checkout.path(folder)).unwrap();
         }
-        fs::write(checkout.path("tests/emu_pass/one.ptx"), "one").unwrap();
-        fs::write(checkout.path("tests/emu_pass/one.expect"), "1").unwrap();
-        let script = Path::new(ROOT).join("tools/gpu_check");
-        symlink(script, checkout.path("tools/gpu_check")).unwrap();
+        let config = "tests/data/config/deepseek-r1-distill-qwen-1.5b.json";
+        for file in [
+            "tests/emu_pass/one.ptx",
+            "tests/emu_pass/one.expect",
+            "tests/golden/tiny/a-head64-b/config.json",
+            "tests/golden/tiny/a-head128/config.json",
+            "tests/golden/tiny/narrow/config.json",
+            config,
+        ] {
+            let path = checkout.path(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        for script in ["tools/gpu_check", "tools/gpu_check_hf.py"] {
+            symlink(Path::new(ROOT).join(script), checkout.path(script)).unwrap();
+        }
         for program in [
             "awk", "basename", "bash", "cat", "chmod", "cp", "date", "dirname", "env", "false",
-            "find", "getconf", "git", "grep", "mkdir", "objdump", "rm", "sed", "sh", "sort",
-            "strip", "tail", "tee", "true",
+            "find", "getconf", "git", "grep", "gzip", "mkdir", "mktemp", "objdump", "rm", "sed",
+            "sh", "sort", "strip", "tail", "tar", "tee", "true",
         ] {
             symlink(installed(program), checkout.path("bin").join(program)).unwrap();
         }
@@ -53,12 +65,15 @@ impl Checkout {
 
     /// Puts a program of this machine in the place of what cargo builds.
     fn built(&self, target: &str, program: &str) {
-        let folder = self.path(target).join("release/examples");
-        fs::create_dir_all(&folder).unwrap();
-        symlink(installed(program), folder.join("gpu_check")).unwrap();
+        let folder = self.path(target).join("release");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("examples")).unwrap();
+        for name in ["examples/gpu_check", "qwarp", "generate"] {
+            symlink(installed(program), folder.join(name)).unwrap();
+        }
     }
 
-    fn run(&self, folder: &str, program: &str, arguments: &[&str]) -> Output {
+    fn command(&self, folder: &str, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.path(folder)).args(arguments);
         command.env("PATH", self.path("bin"));
@@ -68,7 +83,11 @@ impl Checkout {
         if self.path("other").is_dir() {
             command.env("CARGO_TARGET_DIR", self.path("other"));
         }
-        command.output().unwrap()
+        command
+    }
+
+    fn run(&self, folder: &str, program: &str, arguments: &[&str]) -> Output {
+        self.command(folder, program, arguments).output().unwrap()
     }
 }
 
@@ -92,10 +111,9 @@ fn it_tells_its_usage_from_any_folder() {
     assert!(help.status.success());
     assert!(usage.starts_with("Makes target/gpu_check/: "), "{usage}");
     let last = usage.lines().last().unwrap();
-    assert_eq!(
-        last,
-        "compute-sanitizer is taken from PATH or /usr/local/cuda/bin."
-    );
+    let expected =
+        "transformers where python3, or --python PROGRAM, has torch with CUDA and transformers.";
+    assert_eq!(last, expected);
     let unknown = checkout.run("elsewhere", "../tools/gpu_check", &["--bogus"]);
     assert_eq!(unknown.status.code(), Some(2));
     let said = text(&unknown.stderr);
@@ -113,21 +131,28 @@ fn the_report_goes_where_the_caller_says() {
     fs::create_dir_all(checkout.path("target/gpu_check")).unwrap();
     symlink(installed("echo"), checkout.path("target/gpu_check/run")).unwrap();
     let cases = [
-        (vec!["--run", "--out", "my report"], "elsewhere/my report"),
-        (vec!["--run"], "target/gpu_check_report"),
+        (
+            vec!["--run", "--out", "my report"],
+            "elsewhere/my report",
+            "",
+        ),
+        (vec!["--run"], "target/gpu_check_report", ""),
+        (
+            vec!["--run", "--", "--only", "bench"],
+            "target/gpu_check_report",
+            " --only bench",
+        ),
     ];
-    for (arguments, folder) in cases {
+    for (arguments, folder, more) in cases {
         let run = checkout.run("elsewhere", "../tools/gpu_check", &arguments);
         assert!(run.status.success(), "{}", text(&run.stderr));
         let folder = fs::canonicalize(checkout.path(folder)).unwrap();
         let report = fs::read_to_string(folder.join("report.txt")).unwrap();
-        let found = fs::canonicalize(
-            Path::new(report.split_once("--json ").unwrap().1.trim())
-                .parent()
-                .unwrap(),
-        );
+        let passed_on = report.split_once("--json ").unwrap().1;
+        let file = passed_on.strip_suffix(&format!("{more}\n")).unwrap();
+        assert!(file.ends_with("/report.json"), "{report}");
+        let found = fs::canonicalize(Path::new(file).parent().unwrap());
         assert_eq!(found.unwrap(), folder);
-        assert!(report.ends_with("/report.json\n"), "{report}");
     }
 }
 
@@ -140,22 +165,108 @@ fn what_this_build_made_is_packed() {
     let build = checkout.run("elsewhere", "../tools/gpu_check", &[]);
     assert!(build.status.success(), "{}", text(&build.stderr));
     let packed = checkout.path("target/gpu_check");
-    let cases = fs::read_dir(packed.join("emu_pass")).unwrap();
-    assert_eq!(cases.count(), 2);
-    assert_eq!(
-        fs::read_to_string(packed.join("commit")).unwrap(),
-        "unknown\n"
-    );
-    let run = checkout.run("elsewhere", "../target/gpu_check/run", &[]);
-    assert!(run.status.success(), "{}", text(&run.stderr));
+    let count = |folder: &str| fs::read_dir(packed.join(folder)).unwrap().count();
+    assert_eq!((count("emu_pass"), count("golden")), (2, 2));
+    let text_of = |name: &str| fs::read_to_string(packed.join(name)).unwrap();
+    assert_eq!(text_of("commit"), "unknown\n");
+    assert!(text_of("config.json").contains("1.5b"));
+    assert!(text_of("gpu_check_hf.py").starts_with("#!/usr/bin/env python3"));
+    let archive = packed.join("programs.tar.gz");
+    let listed = checkout.run("elsewhere", "tar", &["-tzf", archive.to_str().unwrap()]);
+    let mut names: Vec<String> = text(&listed.stdout).lines().map(str::to_string).collect();
+    names.sort();
+    let expected = ["", "generate", "gpu_check", "qwarp"].map(|name| format!("programs/{name}"));
+    assert_eq!(names, expected);
+
+    // What is unpacked goes when the run has ended.
+    let run = |expected: i32| {
+        let scratch = TempDir::new().unwrap();
+        let mut command = checkout.command("elsewhere", "../target/gpu_check/run", &[]);
+        let run = command.env("TMPDIR", scratch.path()).output().unwrap();
+        assert_eq!(run.status.code(), Some(expected), "{}", text(&run.stderr));
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+        text(&run.stderr)
+    };
+    run(0);
 
     // A program that does not start is said to need what it was linked to.
-    fs::remove_file(packed.join("gpu_check")).unwrap();
-    symlink(installed("false"), packed.join("gpu_check")).unwrap();
-    let run = checkout.run("elsewhere", "../target/gpu_check/run", &[]);
-    assert_eq!(run.status.code(), Some(2));
-    let said = text(&run.stderr);
+    checkout.built("other", "false");
+    let build = checkout.run("elsewhere", "../tools/gpu_check", &[]);
+    assert!(build.status.success(), "{}", text(&build.stderr));
+    let said = run(2);
     assert!(said.contains("it needs GLIBC_2."), "{said}");
+}
+
+#[test]
+fn the_tokenizer_is_packed_where_it_is() {
+    let checkout = Checkout::new().with_cargo();
+    checkout.built("target", "echo");
+    let run = || {
+        let build = checkout.run("elsewhere", "../tools/gpu_check", &[]);
+        assert!(build.status.success(), "{}", text(&build.stderr));
+        text(
+            &checkout
+                .run("elsewhere", "../target/gpu_check/run", &["--last"])
+                .stdout,
+        )
+    };
+    let before = run();
+    assert!(before.ends_with(" --last\n"), "{before}");
+    for flag in ["--cases", "--golden", "--programs", "--config", "--script"] {
+        assert!(before.contains(&format!("{flag} ")), "{flag}: {before}");
+    }
+    assert!(!before.contains("--tokenizer"), "{before}");
+    let tokenizer = "models/deepseek-r1-distill-qwen-tokenizer";
+    fs::create_dir_all(checkout.path(tokenizer)).unwrap();
+    let after = run();
+    assert!(after.contains("gpu_check/tokenizer "), "{after}");
+}
+
+/// Python without any package: what is wrong with the arguments is said first, then what is missing.
+#[test]
+fn the_script_names_what_is_wrong() {
+    let script = Path::new(ROOT).join("tools/gpu_check_hf.py");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new("python3");
+        command.args(["-I", "-S"]).arg(&script).args(arguments);
+        let output = command.current_dir(ROOT).output().unwrap();
+        assert_eq!(text(&output.stdout), "");
+        let said = text(&output.stderr);
+        assert!(!said.contains("Traceback"), "{said}");
+        (output.status.code().unwrap(), said)
+    };
+    let model = "tests/golden/tiny/tied-gqa6-head64-bf16";
+    let speed = ["speed", "--model", model];
+    let cases: [(&[&str], &str); 7] = [
+        (&[], "the following arguments are required: kind"),
+        (&["times"], "invalid choice: 'times'"),
+        (&["logits", "--model", model], "--logits"),
+        (
+            &["logits", "--model", model, "--logits", "none"],
+            "none: there is no such file",
+        ),
+        (
+            &["speed", "--model", "docs"],
+            "docs/config.json: there is no such file",
+        ),
+        (
+            &["speed", "--model", model, "--tokens", "1"],
+            "found 1, expected at least 2",
+        ),
+        (
+            &["speed", "--model", model, "--prefill", "0"],
+            "found 0, expected at least 1",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let (code, said) = run(arguments);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    let (code, said) = run(&speed);
+    assert_eq!(code, 3, "{said}");
+    let expected = "unavailable: ModuleNotFoundError: No module named 'torch'\n";
+    assert_eq!(said, expected);
 }
 
 #[test]

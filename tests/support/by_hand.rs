@@ -1,4 +1,4 @@
-//! A model on the emulator without an engine: every step's tokens and every sequence's blocks are the caller's choice.
+//! A model on a device without an engine: every step's tokens and every sequence's blocks are the caller's choice.
 
 use std::path::Path;
 
@@ -55,10 +55,15 @@ pub struct ByHand {
 }
 
 impl ByHand {
-    /// Opens the checkpoint in `folder`.
+    /// Opens the checkpoint in `folder` on an emulator.
     pub fn open(folder: &Path, how: How) -> Result<ByHand> {
-        let config = ModelConfig::read(folder)?;
         let driver = Counting::new(how.target, how.threads, how.checks);
+        ByHand::open_on(driver, folder, how)
+    }
+
+    /// Opens it on a device, which settles what `how` says of the emulator.
+    pub fn open_on(driver: Counting, folder: &Path, how: How) -> Result<ByHand> {
+        let config = ModelConfig::read(folder)?;
         let visits = driver.visits();
         let limits = EngineConfig {
             dtype: how.dtype,

@@ -12,6 +12,7 @@
 )]
 
 pub mod by_hand;
+pub mod golden_run;
 pub mod kernels;
 pub mod plan;
 pub mod real_case;

@@ -47,10 +47,38 @@ pub fn head_dim(config: &serde_json::Value) -> u64 {
 
 /// Every checkpoint's folder, by name.
 pub fn folders() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(repo(FOLDER)).unwrap();
-    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders_in(&repo(FOLDER)).unwrap()
+}
+
+/// The same of a copy elsewhere.
+pub fn folders_in(all: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(all)?;
+    let mut folders: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
     folders.sort();
-    folders
+    Ok(folders)
+}
+
+/// Whether the heads of the checkpoint in `folder` are as wide as the kernels take them.
+pub fn has_wide_heads(folder: &Path) -> bool {
+    [64, 128].contains(&head_dim(&config(folder)))
+}
+
+impl Held {
+    /// Whether the run is as good as transformers' own.
+    pub fn check(&self) -> Result<(), String> {
+        let Held { kl, theirs, .. } = self;
+        // No NaN is.
+        let close = *kl <= 2.0 * theirs;
+        if !close {
+            return Err(format!("KL {kl:.3e}, transformers' own is {theirs:.3e}"));
+        }
+        match self.wrong_top1 {
+            0 => Ok(()),
+            wrong => Err(format!("another top token at {wrong} positions")),
+        }
+    }
 }
 
 impl Tiny {
@@ -77,11 +105,17 @@ impl Tiny {
         self.folder.file_name().unwrap().to_str().unwrap()
     }
 
+    /// The largest error of a logit in transformers' own run in the type.
+    pub fn noise(&self, dtype: DType) -> f64 {
+        let theirs = &self.provenance[format!("hf_{dtype}_sdpa")];
+        theirs["max_abs"].as_f64().unwrap()
+    }
+
     /// Holds the logits of the first positions against the reference. A near-tie is a position whose best two reference
     /// logits are closer than the largest error of transformers' own logits in the type.
     pub fn hold(&self, ours: &[Vec<f32>], dtype: DType) -> Held {
         let theirs = &self.provenance[format!("hf_{dtype}_sdpa")];
-        let noise = theirs["max_abs"].as_f64().unwrap();
+        let noise = self.noise(dtype);
         let (mut sum, mut near_ties, mut wrong_top1) = (0.0, 0, 0);
         for (p, q) in self.logits.iter().zip(ours) {
             sum += kl(p, q);

@@ -1,4 +1,4 @@
-//! A device that counts which kernels run on it, by name: an emulator with a note of every launch.
+//! A device that counts which kernels run on it, by name: an emulator or a GPU with a note of every launch.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -32,10 +32,9 @@ impl Visits {
     }
 }
 
-/// The emulator, and what ran on it.
-#[derive(Debug)]
+/// A device, and what ran on it.
 pub struct Counting {
-    emulator: Emulator,
+    device: Box<dyn Driver>,
     names: RefCell<HashMap<FunctionId, String>>,
     sequences: RefCell<HashMap<SequenceId, Vec<FunctionId>>>,
     visits: Visits,
@@ -44,13 +43,18 @@ pub struct Counting {
 impl Counting {
     /// An emulator of `target` on `host_threads` threads, with or without its checks.
     pub fn new(target: Target, host_threads: usize, checks: bool) -> Counting {
+        Counting::over(Box::new(Emulator::new(EmuOptions {
+            target,
+            host_threads,
+            checks,
+            counters: false,
+        })))
+    }
+
+    /// A device of the caller's.
+    pub fn over(device: Box<dyn Driver>) -> Counting {
         Counting {
-            emulator: Emulator::new(EmuOptions {
-                target,
-                host_threads,
-                checks,
-                counters: false,
-            }),
+            device,
             names: RefCell::default(),
             sequences: RefCell::default(),
             visits: Visits::default(),
@@ -71,43 +75,43 @@ impl Counting {
 
 impl Driver for Counting {
     fn facts(&self) -> &DeviceFacts {
-        self.emulator.facts()
+        self.device.facts()
     }
 
     fn free_bytes(&self) -> Result<u64> {
-        self.emulator.free_bytes()
+        self.device.free_bytes()
     }
 
     fn alloc(&self, bytes: usize) -> Result<DevicePtr> {
-        self.emulator.alloc(bytes)
+        self.device.alloc(bytes)
     }
 
     fn free(&self, ptr: DevicePtr) -> Result<()> {
-        self.emulator.free(ptr)
+        self.device.free(ptr)
     }
 
     fn copy_in(&self, to: DevicePtr, bytes: &[u8]) -> Result<()> {
-        self.emulator.copy_in(to, bytes)
+        self.device.copy_in(to, bytes)
     }
 
     fn copy_out(&self, from: DevicePtr, bytes: &mut [u8]) -> Result<()> {
-        self.emulator.copy_out(from, bytes)
+        self.device.copy_out(from, bytes)
     }
 
     fn mailbox(&self, bytes: usize) -> Result<MailboxId> {
-        self.emulator.mailbox(bytes)
+        self.device.mailbox(bytes)
     }
 
     fn queue_out(&self, from: DevicePtr, bytes: usize, to: MailboxId) -> Result<()> {
-        self.emulator.queue_out(from, bytes, to)
+        self.device.queue_out(from, bytes, to)
     }
 
     fn collect(&self, from: MailboxId, bytes: &mut [u8]) -> Result<()> {
-        self.emulator.collect(from, bytes)
+        self.device.collect(from, bytes)
     }
 
     fn fill(&self, to: DevicePtr, byte: u8, len: usize) -> Result<()> {
-        self.emulator.fill(to, byte, len)
+        self.device.fill(to, byte, len)
     }
 
     fn copy_within(&self, from: DevicePtr, to: DevicePtr, len: usize) -> Result<()> {
@@ -115,11 +119,11 @@ impl Driver for Counting {
     }
 
     fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {
-        self.emulator.load_module(image)
+        self.device.load_module(image)
     }
 
     fn function(&self, module: ModuleId, name: &str) -> Result<Option<FunctionId>> {
-        let found = self.emulator.function(module, name)?;
+        let found = self.device.function(module, name)?;
         if let Some(id) = found {
             self.names.borrow_mut().insert(id, name.to_string());
         }
@@ -128,40 +132,40 @@ impl Driver for Counting {
 
     fn launch(&self, launch: &Launch) -> Result<()> {
         self.note(launch.function);
-        self.emulator.launch(launch)
+        self.device.launch(launch)
     }
 
     fn synchronize(&self) -> Result<()> {
-        self.emulator.synchronize()
+        self.device.synchronize()
     }
 
     fn event(&self) -> Result<EventId> {
-        self.emulator.event()
+        self.device.event()
     }
 
     fn record(&self, event: EventId) -> Result<()> {
-        self.emulator.record(event)
+        self.device.record(event)
     }
 
     fn elapsed_ms(&self, start: EventId, end: EventId) -> Result<f32> {
-        self.emulator.elapsed_ms(start, end)
+        self.device.elapsed_ms(start, end)
     }
 
     fn sequence(&self, launches: &[Launch]) -> Result<SequenceId> {
-        let id = self.emulator.sequence(launches)?;
+        let id = self.device.sequence(launches)?;
         let functions = launches.iter().map(|launch| launch.function).collect();
         self.sequences.borrow_mut().insert(id, functions);
         Ok(id)
     }
 
     fn change(&self, sequence: SequenceId, index: usize, launch: &Launch) -> Result<()> {
-        self.emulator.change(sequence, index, launch)
+        self.device.change(sequence, index, launch)
     }
 
     fn replay(&self, sequence: SequenceId) -> Result<()> {
         if let Some(functions) = self.sequences.borrow().get(&sequence) {
             functions.iter().for_each(|id| self.note(*id));
         }
-        self.emulator.replay(sequence)
+        self.device.replay(sequence)
     }
 }
