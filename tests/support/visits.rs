@@ -115,7 +115,7 @@ impl Driver for Counting {
     }
 
     fn copy_within(&self, from: DevicePtr, to: DevicePtr, len: usize) -> Result<()> {
-        self.emulator.copy_within(from, to, len)
+        self.device.copy_within(from, to, len)
     }
 
     fn load_module(&self, image: &Image<'_>) -> Result<ModuleId> {

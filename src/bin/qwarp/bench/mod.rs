@@ -138,7 +138,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (ended, results) = match about.is_cpu() {
         true => {
             let engines = cases.threads.iter().map(|&threads| engine(threads));
-            bench.on_cpu(&engines.collect::<Vec<_>>())?
+            bench.on_cpu(&bench.facts, &engines.collect::<Vec<_>>())?
         }
         false => bench.on_device(engine(first), chosen)?,
     };
@@ -164,7 +164,7 @@ struct Bench<'a> {
 type Ended<'a> = (std::result::Result<(), Stop>, Results<'a>);
 
 impl Bench<'_> {
-    fn on_cpu(&self, engines: &[EngineConfig]) -> Result<Ended<'_>> {
+    fn on_cpu(&self, facts: &Facts, engines: &[EngineConfig]) -> Result<Ended<'_>> {
         let mut results = Results::new(self.args.output, &table::CPU, &self.progress)?;
         let mut all = || -> std::result::Result<(), Stop> {
             for engine in engines {
@@ -178,8 +178,8 @@ impl Bench<'_> {
                     let found = measure::measure(&mut track, case, self.cases, &self.progress)?;
                     let threads = engine.threads;
                     results.add(
-                        || table::row(&self.facts, threads, *case, &found),
-                        || json::object(&self.facts, threads, *case, &found),
+                        || table::row(facts, threads, *case, &found),
+                        || json::object(facts, threads, *case, &found),
                     )?;
                 }
             }
@@ -189,10 +189,9 @@ impl Bench<'_> {
     }
 
     fn on_device(&self, engine: EngineConfig, chosen: Chosen) -> Result<Ended<'_>> {
-        let about = chosen.choice.about.clone();
         if let [_, _, ..] = self.cases.threads[..] {
             let counts: Vec<String> = self.cases.threads.iter().map(usize::to_string).collect();
-            let expected = format!("one count with --device {}", about.kind);
+            let expected = format!("one count with --device {}", chosen.choice.about.kind);
             return Err(Error::argument("--threads", counts.join(","), expected));
         }
         let tokenizer = on_device::tokenizer(&self.args.model)?;
@@ -201,8 +200,17 @@ impl Bench<'_> {
             eprintln!("no text is made of tokens: {folder} has no tokenizer.json");
         }
         let opened = chosen.open_backend(&self.args.model, self.config, engine, self.path);
-        let opened = opened.map_err(|error| self.smaller(error))?;
-        let mut track = self.track(opened.backend, engine);
+        let running = opened.map_err(|error| self.smaller(error))?;
+        let about = running.choice.about;
+        if about.is_cpu() {
+            // The GPU had no room, and the choice was left to us.
+            drop(running.opened);
+            about.notes.iter().for_each(|note| eprintln!("{note}"));
+            let engine = running.engine;
+            let facts = Facts::read(self.args, self.config, engine.dtype, self.path)?;
+            return self.on_cpu(&facts, &[engine]);
+        }
+        let mut track = self.track(running.opened.backend, engine);
         let means = Means {
             tokenizer: tokenizer.as_ref(),
             has_times: about.has_times(),
