@@ -44,7 +44,7 @@ impl<'a> Elements<'a> {
         match self {
             Elements::Bf16(values) => {
                 let seen = scan_bf16(values);
-                !seen.too_large && !(seen.denormal && matrix == DType::Bf16)
+                !(seen.too_large || seen.denormal && matrix == DType::Bf16)
             }
             Elements::F16(values) => values.iter().all(|x| x.is_finite()),
             Elements::F32(values) => values.iter().all(|x| x.is_finite()),

@@ -197,7 +197,8 @@ impl Engine {
             // The same step would fail the same way for ever.
             self.drop_sequences(&flight.ids);
         }
-        if let Some(Unlaunched { ids, error }) = unlaunched {
+        if let Some(unlaunched) = unlaunched {
+            let Unlaunched { ids, error } = *unlaunched;
             // Only now: they had tokens to come.
             self.drop_sequences(&ids);
             self.refused = Some(error);
@@ -211,7 +212,7 @@ impl Engine {
     }
 
     /// Submits the next step; none where nothing is left to compute.
-    fn launch(&mut self) -> std::result::Result<Option<Flight>, Unlaunched> {
+    fn launch(&mut self) -> std::result::Result<Option<Flight>, Box<Unlaunched>> {
         let scheduled = self.scheduler.schedule();
         if scheduled.is_empty() {
             return Ok(None);
@@ -239,7 +240,7 @@ impl Engine {
             Ok(ticket) => ticket,
             Err(error) => {
                 let ids = flight.ids;
-                return Err(Unlaunched { ids, error });
+                return Err(Box::new(Unlaunched { ids, error }));
             }
         };
         let cost = self.backend.step_cost(&batch.inputs);

@@ -123,13 +123,7 @@ fn library() -> Result<i32> {
         );
         return Err(unavailable(reason));
     }
-    // SAFETY: the library is present, so this does not panic; it is loaded once and never unloaded.
-    let library = unsafe { sys::culib() };
-    let missing = SYMBOLS.iter().find(|symbol| {
-        // SAFETY: the symbol is only looked up, never called through this type.
-        unsafe { library.get::<*const ()>(symbol.as_bytes()) }.is_err()
-    });
-    if let Some(symbol) = missing {
+    if let Some(symbol) = SYMBOLS.iter().find(|symbol| is_missing(symbol)) {
         let reason = format!(
             "libcuda.so.1 has no {symbol}: the NVIDIA driver is too old, {MIN_DRIVER} or newer is needed"
         );
@@ -157,7 +151,14 @@ pub fn cuda_version() -> Result<i32> {
 
 /// Whether a graph's edges can say what of a node they wait for.
 pub(super) fn has_typed_edges() -> Result<bool> {
-    Ok(cuda_version()? >= TYPED_EDGES)
+    Ok(cuda_version()? >= TYPED_EDGES && !is_missing("cuGraphAddDependencies_v2"))
+}
+
+/// Whether the driver's library, which must be there, lacks a function.
+fn is_missing(symbol: &str) -> bool {
+    // SAFETY: the library is present, so this does not panic; it is loaded once and never unloaded. The symbol is only looked
+    // up, never called through this type.
+    unsafe { sys::culib().get::<*const ()>(symbol.as_bytes()) }.is_err()
 }
 
 /// Initialises the driver and lists its GPUs.
