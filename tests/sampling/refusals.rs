@@ -72,7 +72,9 @@ fn biases_are_refused_by_token() {
     refused(&[(2, 100.5)], &["token 2", "100.5", "-100 to 100"]);
     refused(&[(2, f32::NAN)], &["token 2", "NaN"]);
     refused(&[(2, 1.0), (1, 0.0), (2, 3.0)], &["token 2", "1 and 3"]);
-    refused(&[(0, 1.0); 5], &["count", "5", "at most 4"]);
+    refused(&[(0, 1.0); 1025], &["count", "1025", "at most 1024"]);
+    let most: Vec<(u32, f32)> = (0..1024).map(|id| (id, 0.5)).collect();
+    check_logit_bias(&most, 1024).unwrap();
 }
 
 #[test]
