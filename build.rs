@@ -61,6 +61,7 @@ fn input() -> Result<Input, String> {
         },
         out: folder("OUT_DIR")?,
         jobs: jobs.unwrap_or(1),
+        wanted: env::var_os(REQUIRE).is_none_or(|value| value != "0"),
         root,
     })
 }

@@ -20,7 +20,7 @@ use compile::{Built, Compiler, Source, TARGETS};
 use generate::Unit;
 use toolkit::{OLDEST_NVCC, Places, find_nvcc, find_ptxas};
 
-/// Makes a build without compiler an error instead of a warning.
+/// 1 makes a build without compiler an error instead of a warning; 0 leaves the kernels out, where the build script has to run.
 pub const REQUIRE: &str = "REQUIRE_PTX";
 /// The one command that gets the compiler.
 const FIX: &str = "run tools/get-nvcc and build again";
@@ -36,6 +36,8 @@ pub struct Input {
     pub places: Places,
     /// Compilers to run at once.
     pub jobs: usize,
+    /// Whether kernels are compiled where a compiler is found.
+    pub wanted: bool,
 }
 
 /// What a build has to say.
@@ -90,14 +92,23 @@ pub fn run(input: &Input) -> Result<Output, String> {
         });
     }
     distinct(&units)?;
-    let found = find_nvcc(&input.places)?;
-    output.pass_by(found.passed_by);
-    let Some(nvcc) = found.tool else {
+    let mut nvcc = None;
+    if input.wanted {
+        let found = find_nvcc(&input.places)?;
+        output.pass_by(found.passed_by);
+        nvcc = found.tool;
+    }
+    let Some(nvcc) = nvcc else {
         // Embedded, so it names no place of this machine; the warnings do.
-        let missing = format!(
-            "built without CUDA kernels, because no nvcc of {}.{} or newer was found: {FIX}",
-            OLDEST_NVCC.0, OLDEST_NVCC.1
-        );
+        let missing = match input.wanted {
+            true => format!(
+                "built without CUDA kernels, because no nvcc of {}.{} or newer was found: {FIX}",
+                OLDEST_NVCC.0, OLDEST_NVCC.1
+            ),
+            false => {
+                format!("built without CUDA kernels, because {REQUIRE}=0: build again without it")
+            }
+        };
         finish(input, &units, Some(&missing))?;
         output.missing = Some(missing);
         return Ok(output);

@@ -320,6 +320,7 @@ fn generated(text: &str) -> Result<String, String> {
         out: root.path().to_path_buf(),
         places: Places::default(),
         jobs: 2,
+        wanted: true,
     })?;
     let missing = output.missing.clone().unwrap();
     assert!(missing.contains("run tools/get-nvcc"), "{missing}");

@@ -81,6 +81,11 @@ impl Machine {
 
     /// Builds once.
     pub fn build(&self) -> Result<Output, String> {
+        self.build_with(true)
+    }
+
+    /// The same, with kernels `wanted` or not.
+    pub fn build_with(&self, wanted: bool) -> Result<Output, String> {
         let out = self.path("out");
         fs::create_dir_all(&out).unwrap();
         parts::run(&Input {
@@ -88,6 +93,7 @@ impl Machine {
             out,
             places: self.places.clone(),
             jobs: 2,
+            wanted,
         })
     }
 

@@ -90,3 +90,20 @@ fn required_kernels_that_are_missing_are_an_error() {
     assert_eq!(said[..2], ["cargo::warning=one", "cargo::warning=two"]);
     assert_eq!(said.len(), 6, "two lines on each target");
 }
+
+/// Where kernels are not asked for, no compiler is looked for, even where there is one; what is built says how to get them.
+#[test]
+fn kernels_can_be_left_out() {
+    let machine = Machine::complete();
+    let without = machine.build_with(false).unwrap();
+    assert!(machine.compiled().is_empty());
+    let missing = "built without CUDA kernels, because REQUIRE_PTX=0: build again without it";
+    let watch = format!("cargo::rerun-if-env-changed={REQUIRE}");
+    assert_eq!(
+        without.lines(false),
+        [watch, format!("cargo::warning={missing}")]
+    );
+    assert!(machine.generated().contains(missing));
+    machine.build().unwrap();
+    assert!(!machine.compiled().is_empty());
+}
