@@ -140,6 +140,20 @@ fn a_plan_is_what_the_device_gives() {
     assert!(widened > 0, "no table was widened");
 }
 
+/// However many blocks other sequences have.
+#[test]
+fn partial_results_are_sized_for_the_longest_sequence() {
+    let folder = &checkpoints()[0];
+    // Without the counter that each sequence has.
+    let partials = |seqs: usize, len: usize| {
+        let plan = planned(folder, Target::Sm80, limits(DType::F16, seqs, 40, len));
+        part(&plan, "attention_partials") - 4 * seqs as u64
+    };
+    assert_eq!(partials(1, 512), partials(8, 512));
+    // Two chunks of 256 against one.
+    assert_eq!(partials(8, 512), 2 * partials(8, 256));
+}
+
 #[test]
 fn the_longest_context_that_fits_opens_and_one_block_more_does_not() {
     if !kernels::have_kernels() {

@@ -113,9 +113,11 @@ fn run(
         tokens: tokens.count,
         logits: 1,
     };
+    let context = tokens.cached + tokens.count;
     let options = GpuOptions {
-        num_blocks: (tokens.cached + tokens.count).div_ceil(BLOCK_SIZE),
+        num_blocks: context.div_ceil(BLOCK_SIZE),
         max_num_seqs: 1,
+        max_model_len: context,
     };
     // One layer is run to know how often each kernel is launched.
     let device = Hollow::new(target, if layers == 1 { 1 } else { CTAS });

@@ -166,6 +166,7 @@ pub fn open_backend_on(
     let options = GpuOptions {
         num_blocks: engine.num_blocks(),
         max_num_seqs: engine.max_num_seqs,
+        max_model_len: engine.max_model_len,
     };
     let backend = GpuBackend::open(planned.plan, read, engine.threads, options, driver)?;
     Ok(OpenedBackend {

@@ -6,7 +6,7 @@ use super::fit::{Fit, FitRequest};
 use crate::backend::gpu::GpuOptions;
 use crate::backend::gpu::footprint::{Footprint, Stored, block_bytes};
 use crate::config::EngineConfig;
-use crate::config::engine::Utilization;
+use crate::config::engine::{BLOCK_SIZE, Utilization};
 use crate::driver::{DeviceFacts, Driver};
 use crate::error::{Error, Result};
 use crate::graph::Plan;
@@ -54,6 +54,8 @@ impl Room {
             let options = GpuOptions {
                 num_blocks,
                 max_num_seqs,
+                // What so many blocks are enough for.
+                max_model_len: (num_blocks / max_num_seqs.max(1) * BLOCK_SIZE).min(context),
             };
             let footprint = Footprint::planned(plan, options, &self.facts, stored)?;
             self.needed(&footprint)
@@ -95,6 +97,7 @@ impl Room {
         let options = GpuOptions {
             num_blocks: engine.num_blocks(),
             max_num_seqs: engine.max_num_seqs,
+            max_model_len: engine.max_model_len,
         };
         let footprint = Footprint::planned(plan, options, &self.facts, stored)?;
         let needed = self.needed(&footprint)?;

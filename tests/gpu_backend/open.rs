@@ -2,6 +2,7 @@
 
 use qwarp::DType;
 use qwarp::backend::gpu::{GpuBackend, GpuOptions};
+use qwarp::backend::{Backend, SequenceSpan, StepInputs};
 use qwarp::driver::Target;
 
 use crate::failing::{Failing, Seen};
@@ -11,6 +12,7 @@ use crate::{TIED, plan, weights};
 const OPTIONS: GpuOptions = GpuOptions {
     num_blocks: 4,
     max_num_seqs: 2,
+    max_model_len: 50,
 };
 
 fn open(at: Option<usize>) -> (Result<GpuBackend, String>, std::rc::Rc<Seen>) {
@@ -55,4 +57,36 @@ fn f32_is_refused_before_anything_is_allocated() {
         "{error}"
     );
     assert_eq!(seen.calls.get(), 0);
+}
+
+/// A sequence is only as long as what it was opened with is sized for, even where there are blocks for more.
+#[test]
+fn a_sequence_that_is_too_long_is_refused() {
+    if !have_kernels() {
+        return;
+    }
+    let mut backend = open(None).0.unwrap();
+    let step = |cached: usize, tokens: usize| StepInputs {
+        token_ids: vec![1; tokens],
+        positions: (cached as u32..).take(tokens).collect(),
+        slot_mapping: (cached as u32..).take(tokens).collect(),
+        sequences: vec![SequenceSpan {
+            tokens,
+            cached,
+            table_start: 0,
+            table_len: 4,
+        }],
+        block_tables: vec![0, 1, 2, 3],
+        logit_rows: vec![0],
+        ..StepInputs::default()
+    };
+    for cached in [0, 20] {
+        backend.submit(&step(cached, 20)).unwrap();
+    }
+    backend.submit(&step(40, 10)).unwrap();
+    let error = backend.submit(&step(50, 1)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "positions of a sequence: found 51, expected at most 50"
+    );
 }

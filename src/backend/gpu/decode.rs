@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use super::GpuOptions;
 use super::inputs::Extent;
 use super::launch::CHUNK;
 use crate::config::engine::BLOCK_SIZE;
@@ -39,15 +40,15 @@ pub struct Decode {
 }
 
 impl Decode {
-    /// For steps of up to `sequences` sequences, as long as the cache of `num_blocks` allows.
+    /// For steps of up to `sequences` sequences, as long as `options` allow.
     pub fn new(
         driver: &dyn Driver,
         sequences: usize,
-        num_blocks: usize,
+        options: GpuOptions,
         launches: &Launches<'_>,
     ) -> Result<Decode, DriverError> {
         let fix = |sequences: usize, greedy: bool| {
-            let extent = Extent::decode(sequences, BLOCK_SIZE, num_blocks, greedy);
+            let extent = Extent::decode(sequences, BLOCK_SIZE, options.num_blocks, greedy);
             Fixed::new(driver, extent, launches)
         };
         let all = |greedy: bool| {
@@ -59,7 +60,7 @@ impl Decode {
             greedy: all(true)?,
             sampled: all(false)?,
             logits: BTreeMap::new(),
-            most_chunks: chunks(num_blocks * BLOCK_SIZE),
+            most_chunks: chunks(options.max_model_len),
         })
     }
 

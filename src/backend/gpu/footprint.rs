@@ -200,12 +200,12 @@ impl Sizes {
         let GpuOptions {
             num_blocks,
             max_num_seqs,
+            max_model_len,
         } = options;
         let MaxRows { tokens, logits } = plan.max_rows;
         let (_, heads) = cached_layers(plan);
-        let context = product(&[num_blocks, BLOCK_SIZE], "slots")?;
         // The chunks of a context do not depend on the type.
-        let chunks = PagedAttention::<f16>::chunks(context);
+        let chunks = PagedAttention::<f16>::chunks(max_model_len);
         // Sequences of more than one token take this way only where one tile holds them, as it holds one.
         let tiles = PagedAttention::<f16>::tiles(heads, 1);
         let split = tokens.min(SPLIT_TOKENS);
@@ -216,7 +216,7 @@ impl Sizes {
             logit_rows: logits,
             sequences: max_num_seqs,
             longest: tokens,
-            context,
+            context: max_model_len,
             table_len: num_blocks,
             draws: logits,
             greedy: false,

@@ -52,6 +52,8 @@ pub struct GpuOptions {
     pub num_blocks: usize,
     /// Most sequences of a step.
     pub max_num_seqs: usize,
+    /// Most positions of a sequence.
+    pub max_model_len: usize,
 }
 
 /// A plan on a device.
@@ -112,6 +114,7 @@ impl GpuBackend {
             stages,
             kernels,
             num_blocks: options.num_blocks,
+            max_model_len: options.max_model_len,
             widths,
         };
         let graph = &program.plan.graph;
@@ -123,7 +126,7 @@ impl GpuBackend {
         let decode = Decode::new(
             memory.driver(),
             if whole { sequences } else { 0 },
-            options.num_blocks,
+            options,
             &|extent| launches(&program, &draws, extent),
         )?;
         memory.seal();
@@ -159,6 +162,11 @@ impl GpuBackend {
     fn begin(&mut self, inputs: &StepInputs, extent: Extent) -> Result<()> {
         let limits = Limits::of(&self.program.plan, self.program.num_blocks);
         limits.check(inputs, self.drawn)?;
+        let (context, most) = (Extent::of(inputs).context, self.program.max_model_len);
+        if context > most {
+            let what = "positions of a sequence";
+            return Err(Error::argument(what, context, format!("at most {most}")));
+        }
         self.logits = None;
         self.rope.fill(&inputs.positions);
         let layout = self.program.layout(extent);

@@ -27,6 +27,8 @@ pub struct Program {
     pub buffers: Buffers,
     /// KV blocks.
     pub num_blocks: usize,
+    /// Most positions of a sequence.
+    pub max_model_len: usize,
     /// What the layout of a step's inputs depends on.
     pub widths: Widths,
 }
