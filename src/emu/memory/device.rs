@@ -1,4 +1,4 @@
-//! Device memory: allocations in a 64-bit address space, far enough apart that no small overrun meets a neighbour, and at
+//! Device memory: allocations in a 64-bit address space, far enough apart that no 32-bit index of words meets a neighbour, and at
 //! addresses that are never given twice, so that freed memory is known for what it was.
 
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -9,8 +9,8 @@ use crate::emu::check::Written;
 const BASE: u64 = 0x7_0000_0000;
 /// Every allocation starts at a multiple of this.
 const ALIGN: u64 = 256;
-/// Bytes that belong to nobody behind each allocation.
-const RED_ZONE: u64 = 4096;
+/// Bytes that belong to nobody behind each allocation. A wrong index that reached a neighbour would be an access like any other.
+const RED_ZONE: u64 = 1 << 34;
 
 /// An allocation, freed ones included.
 #[derive(Debug)]
