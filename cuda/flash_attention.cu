@@ -9,8 +9,8 @@
 // CTA past its span's rows ends at once.
 // Shared memory: 64 queries, then 2 stages (one on sm_75) of 64 keys and 64 values: 128 dim + 256 dim stages bytes, 80 KiB for
 // dim 128 (48 on sm_75). Rows are swizzled: no `ldmatrix` and no copy has a bank conflict.
-// Accumulators: f32 in registers, twice: the chunk's and the merged ones. They are what limits a CTA of dim 128 to 231 to 245
-// registers a thread, two CTAs an SM. Nothing is spilled.
+// Accumulators: f32 in registers, twice: the chunk's and the merged ones. They are what limits a CTA of dim 128 to 231 to 255
+// registers a thread, two CTAs an SM. Nothing is spilled; bf16 on sm_80 has no register left.
 // Bound: arithmetic. A warp's tile is 132 `mma` of 16 x 8 x 16 for dim 128, 68 `ldmatrix`, and 32 exponentials a thread of 27
 // operations, which by counting take about as long as the products do. Not yet measured on a card.
 // Tried: queries in registers (32 more): spills on sm_75 and sm_80. A warp of 32 rows would halve the `ldmatrix`, but its
@@ -21,6 +21,7 @@
 namespace {
 
 using namespace qwarp::attention;
+using qwarp::VEC8;
 
 constexpr uint32_t CTA_ROWS = WARPS * ROWS;
 #if __CUDA_ARCH__ >= 800
@@ -39,16 +40,16 @@ struct Arguments {
 
 // The warp's rows, rounded, by way of its own rows in shared memory: 16 bytes a store.
 template <typename T, uint32_t DIM>
-__device__ void store_rows(const Fragment (&out)[DIM / UNIT], uint32_t* shared, T* to, const RowsOf& rows, uint32_t first) {
-  constexpr uint32_t UNITS = DIM / UNIT;
+__device__ void store_rows(const Fragment (&out)[DIM / VEC8], uint32_t* shared, T* to, const RowsOf& rows, uint32_t first) {
+  constexpr uint32_t UNITS = DIM / VEC8;
   const uint32_t own = warp() * ROWS;
   __syncwarp();
 #pragma unroll
   for (uint32_t n = 0; n < UNITS; ++n) {
 #pragma unroll
     for (uint32_t half = 0; half < 2; ++half) {
-      const uint32_t at = unit_at<DIM>(own + lane() / 4 + 8 * half, n) / 4 + lane() % 4;
-      shared[at] = packed<T>(out[n][2 * half], out[n][2 * half + 1]);
+      const uint32_t at = byte_at<DIM>(own + lane() / 4 + 8 * half, n) / 4 + lane() % 4;
+      shared[at] = qwarp::pair<T>(out[n][2 * half], out[n][2 * half + 1]);
     }
   }
   __syncwarp();
@@ -56,7 +57,7 @@ __device__ void store_rows(const Fragment (&out)[DIM / UNIT], uint32_t* shared, 
   for (uint32_t i = lane(); i < ROWS * UNITS; i += qwarp::WARP) {
     const uint32_t row = i / UNITS, unit = i % UNITS;
     if (first + row >= rows.count()) continue;
-    const uint4 x = reinterpret_cast<const uint4*>(shared)[unit_at<DIM>(own + row, unit) / 16];
+    const uint4 x = reinterpret_cast<const uint4*>(shared)[byte_at<DIM>(own + row, unit) / 16];
     reinterpret_cast<uint4*>(to + rows.place(first + row) * DIM)[unit] = x;
   }
 }
@@ -73,7 +74,7 @@ __device__ void flash_attention(const Arguments<T>& a) {
   if (first >= rows.count()) return;
   const uint32_t last = min(first + CTA_ROWS, rows.count()) - 1;
   const uint32_t end = rows.visible(last), tiles = (end + TILE - 1) / TILE;
-  const uint32_t queries = qwarp::attention::shared_address(shared), stages = queries + CTA_ROWS * DIM * sizeof(T);
+  const uint32_t queries = qwarp::shared_address(shared), stages = queries + CTA_ROWS * DIM * sizeof(T);
   const auto load = [&](uint32_t tile) {
     const uint32_t to = stages + tile % STAGES * 2 * TILE_BYTES;
     const uint32_t* table = a.block_tables + rows.span.table;
@@ -82,15 +83,15 @@ __device__ void flash_attention(const Arguments<T>& a) {
   };
   load_queries<DIM, CTA_ROWS>(queries, a.q, rows, first);
   if (STAGES > 1) load(0);
-  commit_copies();
+  qwarp::commit_copies();
 
   const uint32_t warp_first = first + warp() * ROWS;
   const uint32_t row = warp_first + lane() / 4;
   const uint32_t visible[2] = {rows.visible(min(row, last)), rows.visible(min(row + 8, last))};
   // Nothing of a warp that has no rows.
   const uint32_t warp_end = warp_first > last ? 0 : rows.visible(min(warp_first + ROWS - 1, last));
-  Partial<DIM / UNIT> chunk;
-  Fragment out[DIM / UNIT] = {};
+  Partial<DIM / VEC8> chunk;
+  Fragment out[DIM / VEC8] = {};
   qwarp::Softmax state[2] = {qwarp::no_scores(), qwarp::no_scores()};
   for (uint32_t tile = 0; tile < tiles; ++tile) {
     await_tile<STAGES>(tile, tiles, load);
@@ -103,7 +104,7 @@ __device__ void flash_attention(const Arguments<T>& a) {
     float highest[2];
     mask<DIM>(s, position, visible, highest);
     chunk.raise(highest);
-    uint32_t p[TILE / STEP][4];
+    uint4 p[TILE / STEP];
     weights_of<T>(p, s, chunk.max);
     chunk.template add<T, DIM>(p, keys + TILE_BYTES, 0);
     // The chunk's last tile, or this warp's.
@@ -113,7 +114,7 @@ __device__ void flash_attention(const Arguments<T>& a) {
       if (visible[half] <= position / CHUNK * CHUNK) continue;
       const qwarp::Scales by = merge(state[half], chunk.softmax(half));
 #pragma unroll
-      for (uint32_t n = 0; n < DIM / UNIT; ++n) {
+      for (uint32_t n = 0; n < DIM / VEC8; ++n) {
 #pragma unroll
         for (uint32_t i = 2 * half; i < 2 * half + 2; ++i) out[n][i] = qwarp::merged(by, out[n][i], chunk.out[n][i]);
       }
@@ -122,7 +123,7 @@ __device__ void flash_attention(const Arguments<T>& a) {
   if (warp_end == 0) return;
   const float by[2] = {1.0f / state[0].sum, 1.0f / state[1].sum};
 #pragma unroll
-  for (uint32_t n = 0; n < DIM / UNIT; ++n) {
+  for (uint32_t n = 0; n < DIM / VEC8; ++n) {
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) out[n][i] *= by[i / 2];
   }

@@ -1,9 +1,9 @@
 // The matrix product of q, k and v with its bias, rotation by position and the append to the paged cache behind it.
 //
-// Shapes: weights packed as common/mma.cuh says from (q + 2 kv, k), the rows of a tile as common/rope.cuh has them; x (T, k),
-// bias (q + 2 kv) or null, cos_sin (T, 2, dim / 2) with the cosines first, slot_mapping (T), q (T, q), keys and values (blocks,
-// kv_heads, 16, dim) of one layer. q = q_heads * dim, kv = kv_heads * dim, dim a multiple of 16. Slots are distinct and
-// inside the cache: the host made them. Other slots keep their values.
+// Shapes: weights packed as common/packed_weights.cuh says from (q + 2 kv, k), the rows of a tile as common/rope.cuh has
+// them; x (T, k), bias (q + 2 kv) or null, cos_sin (T, 2, dim / 2) with the cosines first, slot_mapping (T), q (T, q), keys
+// and values (blocks, kv_heads, 16, dim) of one layer. q = q_heads * dim, kv = kv_heads * dim, dim a multiple of 16. Slots
+// are distinct and inside the cache: the host made them. Other slots keep their values.
 // Grids, shared memory, order of sums and bounds: those of linear.cu, with q + 2 kv rows.
 // Numerics: the sums are linear.cu's; + bias and the rotation in f32, each product and sum rounded once as on the CPU, then one
 // rounding. The angles come from the host, rounded as the model was trained with.

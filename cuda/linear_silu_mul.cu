@@ -1,7 +1,7 @@
 // The matrix product of gate and up with SiLU times up behind it: out = silu(x G^T) * (x U^T), rounded once.
 //
-// Shapes: weights packed as common/mma.cuh says from 2 * 8 * ceil(n / 8) rows: eight of gate, the same eight of up, and so on,
-// zeros past n, so that one lane has both of a column. x (T, k), out (T, n).
+// Shapes: weights packed as common/packed_weights.cuh says from 2 * 8 * ceil(n / 8) rows: eight of gate, the same eight of
+// up, and so on, zeros past n, so that one lane has both of a column. x (T, k), out (T, n).
 // Grids, shared memory, order of sums and bounds: those of linear.cu, with two rows for a column: (.., 2 n over 16, 64 or 128).
 // Numerics: the sums are linear.cu's; gate / (1 + exp(-gate)) * up of them in f32 as in silu_mul.cu, one rounding.
 // Tried: gate and up in tiles of their own, one after the other in a warp, was dropped: it doubles what a warp holds.

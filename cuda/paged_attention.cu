@@ -25,6 +25,7 @@
 namespace {
 
 using namespace qwarp::attention;
+using qwarp::VEC8;
 
 // Positions of a tile that a warp scores.
 constexpr uint32_t WARP_POSITIONS = TILE / WARPS;
@@ -87,9 +88,9 @@ __device__ void share_weights(Weights& shared, const Fragment (&s)[TILES][WARP_P
     if (tile >= tiles) continue;
     max[0] = fmaxf(max[0], highest[tile][0]);
     max[1] = fmaxf(max[1], highest[tile][1]);
-    uint32_t p[1][4];
+    uint4 p[1];
     weights_of<T>(p, s[tile], max);
-    shared[tile][warp()][lane()] = {p[0][0], p[0][1], p[0][2], p[0][3]};
+    shared[tile][warp()][lane()] = p[0];
   }
 }
 
@@ -98,12 +99,12 @@ template <uint32_t N>
 __device__ void store_partial(float* to, const Partial<N>& chunk, uint32_t half) {
 #pragma unroll
   for (uint32_t n = 0; n < N; ++n) {
-    const uint32_t dim = (warp() * N + n) * UNIT + lane() % 4 * 2;
+    const uint32_t dim = (warp() * N + n) * VEC8 + lane() % 4 * 2;
     *reinterpret_cast<float2*>(to + dim) = {chunk.out[n][2 * half], chunk.out[n][2 * half + 1]};
   }
   if (warp() == 0 && lane() % 4 == 0) {
     const qwarp::Softmax softmax = chunk.softmax(half);
-    *reinterpret_cast<float2*>(to + WARPS * N * UNIT) = {softmax.max, softmax.sum};
+    *reinterpret_cast<float2*>(to + WARPS * N * VEC8) = {softmax.max, softmax.sum};
   }
 }
 
@@ -125,9 +126,6 @@ __device__ bool last_of(uint32_t count, uint32_t* arrived) {
 // Merges the chunks of rows first .. last, both included.
 template <typename T, uint32_t DIM>
 __device__ void merge_chunks(const Arguments<T>& a, const RowsOf& rows, uint32_t first, uint32_t last) {
-  struct alignas(2 * sizeof(T)) Pair {
-    T x, y;
-  };
   // Pairs of dims that a lane has.
   constexpr uint32_t PAIRS = DIM / 2 / qwarp::WARP;
   for (uint32_t row = first + warp(); row <= last; row += WARPS) {
@@ -145,10 +143,10 @@ __device__ void merge_chunks(const Arguments<T>& a, const RowsOf& rows, uint32_t
       }
     }
     const float scale = 1.0f / state.sum;
-    Pair* out = reinterpret_cast<Pair*>(a.out + rows.place(row) * DIM);
+    uint32_t* out = reinterpret_cast<uint32_t*>(a.out + rows.place(row) * DIM);
 #pragma unroll
     for (uint32_t i = 0; i < PAIRS; ++i) {
-      out[i * qwarp::WARP + lane()] = {qwarp::from_float<T>(x[i].x * scale), qwarp::from_float<T>(x[i].y * scale)};
+      out[i * qwarp::WARP + lane()] = qwarp::pair<T>(x[i].x * scale, x[i].y * scale);
     }
   }
 }
@@ -158,7 +156,7 @@ __device__ void chunk_attention(const Arguments<T>& a) {
   qwarp::follow();
   constexpr uint32_t TILE_BYTES = TILE * DIM * sizeof(T), STAGES = stages_for<DIM>();
   // Blocks of eight dims that a warp weighs.
-  constexpr uint32_t BLOCKS = DIM / UNIT / WARPS;
+  constexpr uint32_t BLOCKS = DIM / VEC8 / WARPS;
   // Queries, then a tile of keys or of values a stage.
   extern __shared__ uint4 shared[];
   const RowsOf rows = {span_at(a.spans, blockIdx.z), a.q_heads / a.kv_heads, blockIdx.y % a.kv_heads, a.q_heads};
@@ -168,7 +166,7 @@ __device__ void chunk_attention(const Arguments<T>& a) {
   const uint32_t begin = blockIdx.x * CHUNK, end = min(begin + CHUNK, rows.visible(last));
   if (begin >= end) return;
   const uint32_t tiles = (end - begin + TILE - 1) / TILE;
-  const uint32_t queries = shared_address(shared), stages = queries + ROWS * DIM * sizeof(T);
+  const uint32_t queries = qwarp::shared_address(shared), stages = queries + ROWS * DIM * sizeof(T);
   // The tiles of keys, then those of values.
   const auto load = [&](uint32_t item) {
     const uint32_t to = stages + item % STAGES * TILE_BYTES;
@@ -180,7 +178,7 @@ __device__ void chunk_attention(const Arguments<T>& a) {
 #pragma unroll
   for (uint32_t item = 0; item + 1 < STAGES; ++item) {
     if (item < 2 * tiles) load(item);
-    commit_copies();
+    qwarp::commit_copies();
   }
 
   const uint32_t row = first + lane() / 4;
@@ -207,12 +205,9 @@ __device__ void chunk_attention(const Arguments<T>& a) {
     if (tile >= tiles) continue;
     // Its barrier is the one that the weights need too.
     await_tile<STAGES>(tiles + tile, 2 * tiles, load);
-    uint32_t p[WARPS][4];
+    uint4 p[WARPS];
 #pragma unroll
-    for (uint32_t w = 0; w < WARPS; ++w) {
-      const uint4 x = weights[tile][w][lane()];
-      p[w][0] = x.x, p[w][1] = x.y, p[w][2] = x.z, p[w][3] = x.w;
-    }
+    for (uint32_t w = 0; w < WARPS; ++w) p[w] = weights[tile][w][lane()];
     chunk.raise(highest[tile]);
     chunk.template add<T, DIM>(p, stages + (tiles + tile) % STAGES * TILE_BYTES, warp() * BLOCKS);
   }

@@ -13,14 +13,12 @@
 // What a row does not see has weight zero. A product with a zero factor adds nothing and takes no part in the alignment of
 // a tensor core's sum (see src/emu/exec/mma), so whatever finite values stand there, other rows' or zeros past the end, the
 // bits are the same; a tile in which a row sees nothing multiplies its state by one and adds zero, which can only change the
-// sign of a zero, and `merged` drops that.
+// sign of a zero, and `merged` drops that. An infinite value gives NaN to all rows of its tile, whether they see it or not.
 //
-// In shared memory a row of `dim` elements is dim / 8 units of 16 bytes, unit u of row r at place u ^ (r % 8): the eight
-// rows that `ldmatrix` reads at once lie in different banks.
+// In shared memory a row of `dim` elements is dim / 8 units of 16 bytes, each where `unit_at` (copy.cuh) says.
 #pragma once
 
-#include "convert.cuh"
-#include "follow.cuh"
+#include "mma.cuh"
 #include "paged.cuh"
 #include "reduce.cuh"
 #include "softmax.cuh"
@@ -34,8 +32,6 @@ constexpr uint32_t TILE = 64;
 constexpr uint32_t CHUNK = 256;
 constexpr uint32_t WARPS = 4;
 constexpr uint32_t THREADS = WARPS * WARP;
-// Elements of a unit of 16 bytes.
-constexpr uint32_t UNIT = 8;
 // Positions of one `mma` along k, and of the two along n that one `ldmatrix` feeds.
 constexpr uint32_t STEP = 16;
 
@@ -71,48 +67,20 @@ struct RowsOf {
 __device__ inline uint32_t lane() { return threadIdx.x % WARP; }
 __device__ inline uint32_t warp() { return threadIdx.x / WARP; }
 
-__device__ inline uint32_t shared_address(const void* at) { return static_cast<uint32_t>(__cvta_generic_to_shared(at)); }
-
 // Byte offset of a unit in a tile of rows.
 template <uint32_t DIM>
-__device__ inline uint32_t unit_at(uint32_t row, uint32_t unit) {
-  return (row * (DIM / UNIT) + (unit ^ row % 8)) * 16;
-}
-
-// 16 bytes to shared memory, or zeros where they are not `there`; then nothing is read.
-__device__ inline void copy16(uint32_t to, const void* from, bool there) {
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
-               "r"(there ? 16 : 0)
-               : "memory");
-#else
-  uint4 x = {};
-  if (there) x = *static_cast<const uint4*>(from);
-  asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w) : "memory");
-#endif
-}
-
-__device__ inline void commit_copies() {
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.commit_group;" ::: "memory");
-#endif
-}
-
-template <uint32_t OPEN>
-__device__ inline void wait_copies() {
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.wait_group %0;" ::"n"(OPEN) : "memory");
-#endif
+__device__ inline uint32_t byte_at(uint32_t row, uint32_t unit) {
+  return unit_at<DIM / VEC8>(row, unit) * 16;
 }
 
 // Query rows first .. first + COUNT, the last row again where there are no more.
 template <uint32_t DIM, uint32_t COUNT, typename T>
 __device__ inline void load_queries(uint32_t to, const T* q, const RowsOf& rows, uint32_t first) {
-  constexpr uint32_t UNITS = DIM / UNIT;
+  constexpr uint32_t UNITS = DIM / VEC8;
 #pragma unroll
   for (uint32_t i = threadIdx.x; i < COUNT * UNITS; i += THREADS) {
     const uint32_t row = min(first + i / UNITS, rows.count() - 1);
-    copy16(to + unit_at<DIM>(i / UNITS, i % UNITS), q + rows.place(row) * DIM + i % UNITS * UNIT, true);
+    copy16_or_zero(to + byte_at<DIM>(i / UNITS, i % UNITS), q + rows.place(row) * DIM + i % UNITS * VEC8, true);
   }
 }
 
@@ -121,18 +89,18 @@ __device__ inline void load_queries(uint32_t to, const T* q, const RowsOf& rows,
 template <uint32_t DIM, typename T>
 __device__ inline void load_tile(uint32_t to, const T* cache, const uint32_t* table, uint32_t kv_head, uint32_t kv_heads,
                                  uint32_t first, uint32_t end) {
-  constexpr uint32_t UNITS = DIM / UNIT, PASS = THREADS / UNITS;
+  constexpr uint32_t UNITS = DIM / VEC8, PASS = THREADS / UNITS;
   static_assert(PASS % 8 == 0 && BLOCK_SIZE % PASS == 0, "a thread's swizzle is the same in every pass");
   const uint32_t row = threadIdx.x / UNITS, unit = threadIdx.x % UNITS;
-  to += unit_at<DIM>(row, unit);
+  to += byte_at<DIM>(row, unit);
 #pragma unroll
   for (uint32_t start = 0; start < TILE; start += BLOCK_SIZE) {
     const uint32_t position = first + start;
     const uint32_t block = position < end ? table[position / BLOCK_SIZE] : 0;
-    const T* from = cache + cache_row(block * BLOCK_SIZE, kv_head, kv_heads, DIM) + row * DIM + unit * UNIT;
+    const T* from = cache + cache_row(block * BLOCK_SIZE, kv_head, kv_heads, DIM) + row * DIM + unit * VEC8;
 #pragma unroll
     for (uint32_t pass = 0; pass < BLOCK_SIZE; pass += PASS) {
-      copy16(to + (start + pass) * DIM * sizeof(T), from + pass * DIM, position + pass + row < end);
+      copy16_or_zero(to + (start + pass) * DIM * sizeof(T), from + pass * DIM, position + pass + row < end);
     }
   }
 }
@@ -151,60 +119,6 @@ __device__ inline void await_tile(uint32_t tile, uint32_t tiles, Load load) {
     if (tile + STAGES - 1 < tiles) load(tile + STAGES - 1);
     commit_copies();
   }
-}
-
-__device__ inline void load_matrices(uint32_t (&r)[4], uint32_t at) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(at)
-               : "memory");
-}
-
-__device__ inline void load_transposed(uint32_t (&r)[4], uint32_t at) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(at)
-               : "memory");
-}
-
-// d += a b for 16 rows, 8 columns and 16 places along k; on sm_75 the lower eight places first.
-template <typename T>
-__device__ inline void multiply_add(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
-
-template <>
-__device__ inline void multiply_add<__half>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-#if __CUDA_ARCH__ >= 800
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-#else
-  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[0]), "r"(a[1]), "r"(b0));
-  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
-               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-               : "r"(a[2]), "r"(a[3]), "r"(b1));
-#endif
-}
-
-#if __CUDA_ARCH__ >= 800
-template <>
-__device__ inline void multiply_add<__nv_bfloat16>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-#endif
-
-// Two elements in one register, the first in the low half.
-template <typename T>
-__device__ inline uint32_t packed(float low, float high) {
-  const T pair[2] = {from_float<T>(low), from_float<T>(high)};
-  uint32_t bits;
-  memcpy(&bits, pair, sizeof bits);
-  return bits;
 }
 
 // 1 / sqrt(DIM), rounded to f32.
@@ -228,19 +142,17 @@ __device__ inline void multiply_keys(Fragment (&s)[N], uint32_t queries, uint32_
   }
 #pragma unroll
   for (uint32_t k = 0; k < DIM / STEP; ++k) {
-    uint32_t q[4];
-    load_matrices(q, queries + unit_at<DIM>(row + lane() % 16, 2 * k + lane() / 16));
+    const uint4 q = load_matrices(queries + byte_at<DIM>(row + lane() % 16, 2 * k + lane() / 16));
 #pragma unroll
     for (uint32_t n = 0; n < N; n += 2) {
-      uint32_t b[4];
-      load_matrices(b, keys + unit_at<DIM>(first + 8 * n + lane() / 16 * 8 + lane() % 8, 2 * k + lane() / 8 % 2));
-      multiply_add<T>(s[n], q, b[0], b[1]);
-      multiply_add<T>(s[n + 1], q, b[2], b[3]);
+      const uint4 b = load_matrices(keys + byte_at<DIM>(first + 8 * n + lane() / 16 * 8 + lane() % 8, 2 * k + lane() / 8 % 2));
+      mma<T>(s[n], q, b.x, b.y);
+      mma<T>(s[n + 1], q, b.z, b.w);
     }
   }
 }
 
-// Scales scores of positions `first` on, makes those that a row does not see -inf, and gives the highest of each of the
+// Scales scores of positions `first` on, puts `UNSEEN` where a row does not see, and gives the highest of each of the
 // thread's two rows.
 template <uint32_t DIM, uint32_t N>
 __device__ inline void mask(Fragment (&s)[N], uint32_t first, const uint32_t (&visible)[2], float (&highest)[2]) {
@@ -253,7 +165,7 @@ __device__ inline void mask(Fragment (&s)[N], uint32_t first, const uint32_t (&v
       for (uint32_t i = 0; i < 2; ++i) {
         const uint32_t position = first + 8 * n + lane() % 4 * 2 + i;
         float& x = s[n][2 * half + i];
-        x = position < visible[half] ? x * scale<DIM>() : -INFINITY;
+        x = position < visible[half] ? x * scale<DIM>() : UNSEEN;
         max = fmaxf(max, x);
       }
     }
@@ -264,15 +176,12 @@ __device__ inline void mask(Fragment (&s)[N], uint32_t first, const uint32_t (&v
 
 // Weights of N = 2 K blocks of scores, packed as the left factor of the product with K times 16 values.
 template <typename T, uint32_t N>
-__device__ inline void weights_of(uint32_t (&p)[N / 2][4], const Fragment (&s)[N], const float (&max)[2]) {
+__device__ inline void weights_of(uint4 (&p)[N / 2], const Fragment (&s)[N], const float (&max)[2]) {
+  const auto both = [&](uint32_t n, uint32_t half) {
+    return pair<T>(weight(s[n][2 * half] - max[half]), weight(s[n][2 * half + 1] - max[half]));
+  };
 #pragma unroll
-  for (uint32_t n = 0; n < N; ++n) {
-#pragma unroll
-    for (uint32_t half = 0; half < 2; ++half) {
-      const float low = weight(s[n][2 * half] - max[half]), high = weight(s[n][2 * half + 1] - max[half]);
-      p[n / 2][n % 2 * 2 + half] = packed<T>(low, high);
-    }
-  }
+  for (uint32_t k = 0; k < N / 2; ++k) p[k] = {both(2 * k, 0), both(2 * k, 1), both(2 * k + 1, 0), both(2 * k + 1, 1)};
 }
 
 // Outputs of 8 N dims and, in `sums`, the sum of the weights in each column.
@@ -313,17 +222,16 @@ struct Partial {
 
   // Adds a tile's values by weight, dims from unit `first` on.
   template <typename T, uint32_t DIM>
-  __device__ void add(const uint32_t (&p)[TILE / STEP][4], uint32_t values, uint32_t first) {
-    const uint32_t one = packed<T>(1.0f, 1.0f);
+  __device__ void add(const uint4 (&p)[TILE / STEP], uint32_t values, uint32_t first) {
+    const uint32_t one = pair<T>(1.0f, 1.0f);
 #pragma unroll
     for (uint32_t k = 0; k < TILE / STEP; ++k) {
-      multiply_add<T>(sums, p[k], one, one);
+      mma<T>(sums, p[k], one, one);
 #pragma unroll
       for (uint32_t n = 0; n < N; n += 2) {
-        uint32_t b[4];
-        load_transposed(b, values + unit_at<DIM>(STEP * k + lane() % 16, first + n + lane() / 16));
-        multiply_add<T>(out[n], p[k], b[0], b[1]);
-        multiply_add<T>(out[n + 1], p[k], b[2], b[3]);
+        const uint4 b = load_transposed(values + byte_at<DIM>(STEP * k + lane() % 16, first + n + lane() / 16));
+        mma<T>(out[n], p[k], b.x, b.y);
+        mma<T>(out[n + 1], p[k], b.z, b.w);
       }
     }
   }

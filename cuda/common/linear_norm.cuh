@@ -101,9 +101,9 @@ struct Normed {
 
   __device__ void reach(uint32_t, uint32_t) {}
 
-  // Where a row has tile u of a round's chunk.
-  __device__ const T* at(uint32_t round, uint32_t u, uint32_t row) const {
-    return elements + row * stride + (chunks.first(round) + u) * TILE;
+  // Where a row has tile u of a round's chunk and the next: one of their four vectors.
+  __device__ const T* at(uint32_t round, uint32_t u, uint32_t row, uint32_t vector) const {
+    return elements + row * stride + (chunks.first(round) + u) * TILE + vector * VEC8;
   }
 };
 

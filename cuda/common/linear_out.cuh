@@ -1,8 +1,9 @@
 // What becomes of a finished sum of products. A lane has both rows of its tile, g and g + 8, for one token.
 #pragma once
 
+#include "convert.cuh"
 #include "follow.cuh"
-#include "mma.cuh"
+#include "packed_weights.cuh"
 #include "silu.cuh"
 
 namespace qwarp {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "linear_out.cuh"
+#include "mma.cuh"
 #include "reduce.cuh"
 
 namespace qwarp {
@@ -18,8 +19,7 @@ struct Chunks {
   __device__ uint32_t first(uint32_t round) const { return (round * warps + warp) * CHUNK_TILES; }
 };
 
-// The tokens' elements as they pass through a ring of each warp: SLOTS pieces of PIECE elements a token, rows 16 bytes longer
-// than they need, so that 8 rows of a matrix touch all 32 banks once.
+// The tokens' elements as they pass through a ring of each warp: SLOTS pieces of PIECE elements a token.
 template <typename T, uint32_t NT>
 struct Ring {
   // Elements of k of a piece, and tiles.
@@ -27,9 +27,7 @@ struct Ring {
   static constexpr uint32_t PIECE_TILES = PIECE / TILE;
   static constexpr uint32_t PIECES = CHUNK_TILES / PIECE_TILES;
   static constexpr uint32_t SLOTS = 4;
-  // Elements between the rows of a piece.
-  static constexpr uint32_t STRIDE = PIECE + VEC8;
-  static constexpr uint32_t SLOT = NT * TOKENS * STRIDE;
+  static constexpr uint32_t SLOT = NT * TOKENS * PIECE;
   // Vectors of a row of a piece, rows that a warp copies at once, and how often it does.
   static constexpr uint32_t VECTORS = PIECE / VEC8;
   static constexpr uint32_t ROWS = WARP / VECTORS;
@@ -50,11 +48,13 @@ struct Ring {
     const uint32_t k = (chunks.first(q / PIECES) + q % PIECES * PIECE_TILES) * TILE;
     if (k < p.k) {
       T* slot = slots + q % SLOTS * SLOT;
-      const uint32_t at = chunks.lane % VECTORS * VEC8;
+      const uint32_t vector = chunks.lane % VECTORS;
 #pragma unroll
       for (uint32_t i = 0; i < COPIES; ++i) {
         const uint32_t row = chunks.lane / VECTORS + i * ROWS;
-        if (row < rows) copy8(slot + row * STRIDE + at, p.x + static_cast<size_t>(token + row) * p.k, k + at, p.k);
+        if (row >= rows) break;
+        const T* from = p.x + static_cast<size_t>(token + row) * p.k;
+        copy8(slot + unit_at<VECTORS>(row, vector) * VEC8, from, k + vector * VEC8, p.k);
       }
     }
     commit_copies();
@@ -72,10 +72,10 @@ struct Ring {
     stage(round * PIECES + u / PIECE_TILES + SLOTS - 1);
   }
 
-  // Where a row has tile u of a round's chunk.
-  __device__ const T* at(uint32_t round, uint32_t u, uint32_t row) const {
+  // Where a row has tile u of a round's chunk and the next: one of their four vectors.
+  __device__ const T* at(uint32_t round, uint32_t u, uint32_t row, uint32_t vector) const {
     const uint32_t q = round * PIECES + u / PIECE_TILES;
-    return slots + q % SLOTS * SLOT + u % PIECE_TILES * TILE + row * STRIDE;
+    return slots + q % SLOTS * SLOT + unit_at<VECTORS>(row, u % PIECE_TILES * (TILE / VEC8) + vector) * VEC8;
   }
 };
 
@@ -127,7 +127,7 @@ struct Stream {
             for (uint32_t j = 0; j < NT; ++j) {
               // Tokens that are not there repeat the last: their sums go nowhere.
               const uint32_t row = min(j * TOKENS + chunks.lane % TOKENS, rows - 1);
-              b[j] = load_matrices(x.at(round, from + u, row) + chunks.lane / TOKENS * VEC8);
+              b[j] = load_matrices(shared_address(x.at(round, from + u, row, chunks.lane / TOKENS)));
             }
           }
 #pragma unroll
@@ -153,11 +153,11 @@ __device__ void stream(const Product<T>& p, X& x, float* sums, const Out& out) {
 #pragma unroll
     for (uint32_t i = 0; i < 4 * NT; ++i) sums[(warp * 4 * NT + i) * WARP + lane] = s.sum[i / 4][i % 4];
     __syncthreads();
-    const uint32_t there = min(warps, chunks - round * warps);
 #pragma unroll
     for (uint32_t i = 0; i < 2 * NT; ++i) {
       if (i % warps == warp) {
-        for (uint32_t w = 0; w < there; ++w) {
+        // In the last round some may have had no chunk: theirs are zeros.
+        for (uint32_t w = 0; w < warps; ++w) {
           const float* from = sums + (w * 4 * NT + i / 2 * 4 + i % 2) * WARP + lane;
           total[i][0] += from[0];
           total[i][1] += from[2 * WARP];

@@ -1,12 +1,13 @@
 // The matrix product of many tokens, bound by the tensor cores.
 //
 // A CTA of ROW_WARPS x TOKEN_WARPS warps has 32 ROW_WARPS weight rows by 8 NT TOKEN_WARPS tokens, a warp 32 by 8 NT of them:
-// its chunk's sums and its totals stay in registers. Weights (in fragment order, so without bank conflicts) and tokens (rows
-// of 80 bytes: 8 rows of a matrix touch all 32 banks once) pass through shared memory in steps of 32 elements of k, with one
-// barrier a step. From sm_80 on, copies of the next STEPS - 1 steps are under way; on sm_75 the next step waits in registers.
+// its chunk's sums and its totals stay in registers. Weights (in fragment order) and tokens (as `unit_at` has them) pass
+// without bank conflicts through shared memory, in steps of 32 elements of k with one barrier each. From sm_80 on, copies of
+// the next STEPS - 1 steps are under way; on sm_75 the next step waits in registers.
 #pragma once
 
 #include "linear_out.cuh"
+#include "mma.cuh"
 #include "reduce.cuh"
 
 namespace qwarp {
@@ -27,9 +28,7 @@ struct Tiled {
   static constexpr uint32_t WEIGHTS = ROW_TILES * DEEP * WARP;
   static constexpr uint32_t VECTORS = STEP / VEC8;
   static constexpr uint32_t XS = COLUMNS * VECTORS;
-  // Elements between the rows of a step, and of a slot.
-  static constexpr uint32_t STRIDE = STEP + VEC8;
-  static constexpr uint32_t SLOT = WEIGHTS * VEC8 + COLUMNS * STRIDE;
+  static constexpr uint32_t SLOT = (WEIGHTS + XS) * VEC8;
   // Vectors that a thread copies.
   static constexpr uint32_t MY_WEIGHTS = WEIGHTS / THREADS, MY_XS = XS / THREADS;
   static_assert(WEIGHTS % THREADS == 0 && XS % THREADS == 0, "every thread copies as much");
@@ -70,7 +69,9 @@ struct Tiled {
     }
   }
 
-  __device__ T* x_at(T* slot, uint32_t v) const { return slot + WEIGHTS * VEC8 + v / VECTORS * STRIDE + v % VECTORS * VEC8; }
+  __device__ T* x_at(T* slot, uint32_t v) const {
+    return slot + (WEIGHTS + unit_at<VECTORS>(v / VECTORS, v % VECTORS)) * VEC8;
+  }
 
   // On sm_75: puts what `fetch` asked for into its slot.
   __device__ void keep(uint32_t step) {
@@ -96,10 +97,10 @@ struct Tiled {
       const uint32_t v = ((my_tile + i / HERE) * DEEP + i % HERE) * WARP + lane;
       a[i / HERE][i % HERE] = *reinterpret_cast<const uint4*>(slot + v * VEC8);
     }
-    const T* x = slot + WEIGHTS * VEC8 + (my_token + lane % TOKENS) * STRIDE + lane / TOKENS * VEC8;
+    const T* x = slot + (WEIGHTS + unit_at<VECTORS>(my_token + lane % TOKENS, lane / TOKENS)) * VEC8;
 #pragma unroll
     for (uint32_t j = 0; j < NT; ++j) {
-      const uint4 b = load_matrices(x + j * TOKENS * STRIDE);
+      const uint4 b = load_matrices(shared_address(x + j * TOKENS * STEP));
 #pragma unroll
       for (uint32_t i = 0; i < MT; ++i) {
         mma<T>(sum[i][j], a[i][0], b.x, b.y);

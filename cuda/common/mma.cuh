@@ -1,11 +1,5 @@
-// Fragments of the tensor core's products: 16 weight rows by 8 tokens, 16 elements of k at a time, sums in f32.
-//
-// Packed weights, one layout for every kernel: [ceil(N / 16)][ceil(K / 16)][32 lanes][8 elements]. With g = lane / 4 and
-// t = lane % 4 a lane's 16 bytes are, two elements each: (row g, k 2t), (row g + 8, k 2t), (row g, k 2t + 8), (row g + 8,
-// k 2t + 8). What lies past N or K is zero. The first 8 bytes are the fragment of the first half of k, as `m16n8k8` takes it.
-//
-// One order of additions for every kernel, whatever the number of tokens: k in chunks of 512, each from zero, its tiles in
-// ascending order; the chunks' sums added in ascending order in f32, from zero.
+// The tensor core's product, 16 rows by 8 columns with 16 elements of k, sums in f32, and how its factors come from shared
+// memory. g = lane / 4 and t = lane % 4.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +8,8 @@
 
 namespace qwarp {
 
-// Rows of a weight tile, and elements of k in one.
-constexpr uint32_t TILE = 16;
-// Tokens of a product.
-constexpr uint32_t TOKENS = 8;
-// Elements of a weight tile.
-constexpr uint32_t TILE_ELEMENTS = TILE * TILE;
-// Weight tiles of a chunk: 512 elements of k.
-constexpr uint32_t CHUNK_TILES = 32;
-
-// sum += a * b; b0 is the first half of k, b1 the second. A lane's sums: (row g, token 2t), (g, 2t + 1), (g + 8, 2t),
-// (g + 8, 2t + 1).
+// sum += a * b. A lane's a, two elements each: (row g, k 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); b0 and b1: (k 2t,
+// column g), (2t + 8, g); sums: (row g, column 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
 template <typename T>
 __device__ void mma(float (&sum)[4], uint4 a, uint32_t b0, uint32_t b1);
 
@@ -55,28 +40,25 @@ __device__ inline void mma<__nv_bfloat16>(float (&sum)[4], uint4 a, uint32_t b0,
 }
 #endif
 
-// Four 8 x 8 matrices; lane i gives the address of row i % 8 of matrix i / 8, and gets elements 2t, 2t + 1 of row g of each.
-// With tokens as rows, that is the fragment of two tiles of k.
-__device__ inline uint4 load_matrices(const void* row) {
+// Four 8 x 8 matrices; lane i gives the address in shared memory of row i % 8 of matrix i / 8, and gets elements 2t, 2t + 1 of
+// row g of each.
+__device__ inline uint4 load_matrices(uint32_t row) {
   uint4 m;
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(m.x), "=r"(m.y), "=r"(m.z), "=r"(m.w)
-               : "r"(shared_address(row))
+               : "r"(row)
                : "memory");
   return m;
 }
 
-// A lane's part of a weight tile that no other CTA reads: past the first-level cache, where the target has the hint.
-__device__ inline uint4 load_once(const void* at) {
-  uint4 v;
-#if __CUDA_ARCH__ >= 800
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(at));
-#else
-  asm volatile("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(at));
-#endif
-  return v;
+// The same of the matrices transposed: elements 2t, 2t + 1 of column g.
+__device__ inline uint4 load_transposed(uint32_t row) {
+  uint4 m;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(m.x), "=r"(m.y), "=r"(m.z), "=r"(m.w)
+               : "r"(row)
+               : "memory");
+  return m;
 }
 
 }  // namespace qwarp

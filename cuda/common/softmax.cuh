@@ -1,6 +1,9 @@
 // Softmax in parts: weights relative to a part's highest score, and the one formula by which parts merge.
 #pragma once
 
+#include <cfloat>
+#include <cmath>
+
 #include "exp.cuh"
 
 namespace qwarp {
@@ -12,8 +15,12 @@ struct Softmax {
 
 __device__ inline Softmax no_scores() { return {-INFINITY, 0.0f}; }
 
-// e^x for x <= 0, and NaN where a score or the highest is none or infinite: a broken row must not look like an answer.
-__device__ inline float weight(float x) { return isnan(x) ? x : exp_exact(x); }
+// The score of what a row does not see. Scores have been scaled by an eighth or less, so this is below every finite one, and
+// less any of them still finite: its weight is zero. Minus infinity would do, but a key that overflows gives it too.
+constexpr float UNSEEN = -0x1p127f;
+
+// e^x for a score less the highest, and NaN where either is none or infinite: a broken row must not look like an answer.
+__device__ inline float weight(float x) { return x >= -FLT_MAX ? exp_exact(x) : NAN; }
 
 // What the two sides of a merge are multiplied by.
 struct Scales {

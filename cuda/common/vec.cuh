@@ -30,17 +30,21 @@ __device__ inline float4 load4(const T* row, uint32_t i, uint32_t n) {
   return {x[0], x[1], x[2], x[3]};
 }
 
-// Writes elements i .. i+4 of a row of n, rounded to T; those past the end are dropped.
+// Writes elements i .. i+4 of a row of n, rounded to T; those past the end are dropped. Four of 16 bits are stored as one
+// word: of a vector nvcc makes several stores where it has unrolled the caller, and their lanes meet in the banks.
 template <typename T>
 __device__ inline void store4(T* row, uint32_t i, uint32_t n, float4 v) {
-  const Packed<T> x = {from_float<T>(v.x), from_float<T>(v.y), from_float<T>(v.z), from_float<T>(v.w)};
   if (n % VEC == 0) {
-    *reinterpret_cast<Packed<T>*>(row + i) = x;
+    if constexpr (sizeof(T) == sizeof(float)) {
+      *reinterpret_cast<float4*>(row + i) = v;
+    } else {
+      const uint64_t high = pair<T>(v.z, v.w);
+      *reinterpret_cast<uint64_t*>(row + i) = high << 32 | pair<T>(v.x, v.y);
+    }
     return;
   }
-  for (uint32_t k = 0; k < VEC && i + k < n; ++k) row[i + k] = x.at[k];
+  const float x[VEC] = {v.x, v.y, v.z, v.w};
+  for (uint32_t k = 0; k < VEC && i + k < n; ++k) row[i + k] = from_float<T>(x[k]);
 }
-
-__device__ inline float4 sum4(float4 a, float4 b) { return {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w}; }
 
 }  // namespace qwarp

@@ -1,4 +1,4 @@
-//! Matrices in the order in which tensor cores take them: `cuda/common/mma.cuh` says which. A tile is 16 rows by 16 elements
+//! Matrices in the order in which tensor cores take them: `cuda/common/packed_weights.cuh` says which. A tile is 16 rows by 16 elements
 //! of k; a row of tiles stands in one piece, so that any 16 rows can be packed by themselves.
 
 use std::array;

@@ -76,9 +76,10 @@ const SIZES: [(usize, usize); 40] = [
     (130, 128),
 ];
 
-/// Tokens, rows and elements of k: several chunks of 512, of which a CTA of the first three kernels takes up to 10, 9 and 8 at
-/// a time, and the sizes of models.
-const SHAPES: [(usize, usize, usize); 51] = [
+/// Tokens, rows and elements of k: several chunks of 512, of which a CTA of the first three kernels takes up to 10, 10 and 9
+/// at a time, also with a warp that is left without one, and the sizes of models.
+const SHAPES: [(usize, usize, usize); 52] = [
+    (5, 16, 520),
     (8, 16, 255),
     (1, 31, 500),
     (2, 33, 511),
@@ -96,7 +97,7 @@ const SHAPES: [(usize, usize, usize); 51] = [
     (65, 19, 1040),
     (130, 17, 513),
     (140, 40, 560),
-    (2, 16, 5640),
+    (6, 16, 5640),
     (9, 16, 5640),
     (20, 17, 4616),
     (1, 896, 896),
@@ -127,10 +128,19 @@ const SHAPES: [(usize, usize, usize); 51] = [
     (29, 16, 1036),
     (23, 16, 1037),
     (27, 16, 1038),
-    (8, 16, 5641),
-    (16, 16, 5641),
-    (32, 16, 4619),
+    (8, 16, 5129),
+    (16, 16, 5129),
+    (32, 16, 5129),
 ];
+
+/// Elements of k for the kernels that stream weights: any number of tiles as the last of those whose loads are under way at
+/// once, with half of the last tile.
+pub(super) fn endings() -> impl Iterator<Item = usize> {
+    (17..=32).map(|tiles| tiles * 16 - 8)
+}
+
+/// As few tokens as each of these kernels is used for.
+pub(super) const FEW_TOKENS: [usize; 3] = [1, 9, 17];
 
 /// Tokens for each kernel in turn, at the sizes of models.
 const TOKENS_OF_MODELS: [usize; 5] = [8, 16, 32, 128, 129];
@@ -150,7 +160,10 @@ fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
         let sizes = SIZES.iter().zip(tokens.iter().cycle());
         sizes.map(|(&(n, k), &tokens)| (tokens, n, k))
     });
-    small.chain(SHAPES)
+    let endings = FEW_TOKENS
+        .iter()
+        .flat_map(|&tokens| endings().map(move |k| (tokens, 16, k)));
+    small.chain(SHAPES).chain(endings)
 }
 
 /// Above this many weights, the same values come again after a prime number of them.

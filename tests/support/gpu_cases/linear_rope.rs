@@ -14,7 +14,7 @@ use qwarp::dtype::DType;
 use qwarp::shape::Heads;
 
 use super::bound::Bound;
-use super::linear::{SUMS, TOKENS, matrix, rounded, weights};
+use super::linear::{FEW_TOKENS, SUMS, TOKENS, endings, matrix, rounded, weights};
 use super::number::{Real, values, wide};
 use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
@@ -44,10 +44,11 @@ const DEPTHS: [usize; 40] = [
 ];
 
 /// Tokens, heads and elements of k: several chunks of 512, more of them than warps, and the sizes of models.
-const SHAPES: [(usize, Heads, usize); 25] = [
-    (8, heads(1, 1, 16), 5641),
-    (7, heads(1, 1, 16), 5640),
-    (16, heads(1, 1, 16), 5641),
+const SHAPES: [(usize, Heads, usize); 26] = [
+    (8, heads(1, 1, 16), 5129),
+    (7, heads(1, 1, 16), 5128),
+    (16, heads(1, 1, 16), 5129),
+    (32, heads(1, 1, 16), 5129),
     (32, heads(1, 1, 16), 4619),
     (8, heads(1, 1, 64), 513),
     (13, heads(1, 1, 64), 1040),
@@ -96,7 +97,7 @@ impl<T> LinearRope<T> {
     }
 }
 
-/// Every shape with every type; a bias in two of three.
+/// Every shape with every type; a bias in three of four, so that every layout has none at some shape.
 fn cases() -> Vec<Box<dyn Case>> {
     fn of<T: Real + LinearRopeType>() -> impl Iterator<Item = Box<dyn Case>> {
         let small = TOKENS.iter().flat_map(|tokens| {
@@ -104,9 +105,12 @@ fn cases() -> Vec<Box<dyn Case>> {
             let sizes = DEPTHS.iter().zip(layouts);
             sizes.map(|(&k, (&heads, &tokens))| (tokens, heads, k))
         });
-        let all = small.chain(SHAPES).enumerate();
+        let endings = FEW_TOKENS
+            .iter()
+            .flat_map(|&tokens| endings().map(move |k| (tokens, heads(1, 1, 16), k)));
+        let all = small.chain(SHAPES).chain(endings).enumerate();
         all.map(|(i, (tokens, heads, k))| -> Box<dyn Case> {
-            Box::new(LinearRope::<T>::new(tokens, heads, k, i % 3 != 1))
+            Box::new(LinearRope::<T>::new(tokens, heads, k, i % 4 != 1))
         })
     }
     of::<f16>().chain(of::<bf16>()).collect()

@@ -11,7 +11,7 @@ use qwarp::dtype::DType;
 use qwarp::shape::Heads;
 
 use super::bound::Bound;
-use super::linear::{LinearSiluMul, silu_mul};
+use super::linear::{LinearSiluMul, endings, silu_mul};
 use super::linear_rope::LinearRope;
 use super::number::{Real, values, wide};
 use super::{Case, Device, Model, Op, Output, RowRange, Work};
@@ -35,14 +35,17 @@ const HEADS: [Heads; 5] = [
 ];
 
 /// Elements of a row. The norm's sum is for a warp for each 128, up to 4096; a chunk of the product is 512.
-const WIDTHS: [usize; 44] = [
+const WIDTHS: [usize; 46] = [
     1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 28, 31, 32, 33, 36, 47, 48, 49, 63, 64, 65, 92, 97, 100,
-    127, 128, 129, 132, 255, 260, 383, 384, 511, 512, 513, 516, 1023, 1028, 1540, 2049, 4096, 4097,
-    4100,
+    127, 128, 129, 130, 132, 255, 258, 260, 383, 384, 511, 512, 513, 516, 1023, 1028, 1540, 2049,
+    4096, 4097, 4100,
 ];
 
-/// Tokens, heads, rows of gate and elements of a row: more chunks than warps, and those of models.
-const LARGER: [(usize, Heads, usize, usize); 6] = [
+/// Tokens, heads, rows of gate and elements of a row: a warp behind the norm's last, more chunks than warps, and those of
+/// models.
+const LARGER: [(usize, Heads, usize, usize); 8] = [
+    (1, heads(1, 1, 64), 5, 516),
+    (2, heads(1, 1, 16), 4, 5128),
     (8, heads(1, 1, 16), 9, 5641),
     (7, heads(1, 1, 16), 8, 5640),
     (1, heads(14, 2, 64), 4864, 896),
@@ -61,7 +64,9 @@ fn cases() -> Vec<Box<dyn Case>> {
         let tokens = |i: usize| i * 3 % MOST_TOKENS + 1;
         let small = WIDTHS.iter().zip(HEADS.iter().cycle()).enumerate();
         let small = small.map(|(i, (&k, &heads))| (tokens(i), heads, i % 37 + 1, k));
-        for (i, (tokens, heads, n, k)) in small.chain(LARGER).enumerate() {
+        let endings = endings().map(|k| (1, heads(1, 1, 16), 5, k));
+        let all = small.chain(LARGER).chain(endings);
+        for (i, (tokens, heads, n, k)) in all.enumerate() {
             let rope = LinearRope::new(tokens, heads, k, i % 3 != 1);
             cases.push(Box::new(NormLinearRope::<T> { rope }));
             let product = LinearSiluMul::new(tokens, n, k);

@@ -1,4 +1,4 @@
-//! RMSNorm, alone and with the residual sum before it.
+//! RMSNorm.
 
 use std::marker::PhantomData;
 
@@ -8,17 +8,10 @@ use qwarp::backend::gpu::launch::{self, RmsNormType};
 use qwarp::driver::{DriverError, Target};
 use qwarp::dtype::DType;
 
-use super::bound::Bound;
 use super::number::{Real, values, wide};
 use super::{Case, Device, Model, Op, Output, RowRange, Work};
 
 const EPS: f32 = 1e-6;
-/// One addition, correctly rounded.
-const ONE_SUM: Bound = Bound {
-    rtol: f32::HALF_ULP,
-    atol: 0.0,
-    nmse: 1e-14,
-};
 
 /// Rows and elements of a row. A thread takes four elements, a CTA up to 4096 before it goes round again.
 const SHAPES: [(usize, usize); 52] = [
@@ -82,51 +75,34 @@ pub const OP: Op = Op { cases, at };
 struct RmsNorm<T> {
     rows: RowRange,
     n: usize,
-    add: bool,
     out: PhantomData<fn() -> T>,
 }
 
-/// Every shape with every type of output, with and without the sum.
+/// Every shape with every type of output.
 fn cases() -> Vec<Box<dyn Case>> {
-    fn of<T: Real + RmsNormType>(add: bool) -> impl Iterator<Item = Box<dyn Case>> {
-        SHAPES.iter().map(move |&(rows, n)| -> Box<dyn Case> {
-            Box::new(RmsNorm::<T> {
-                rows: RowRange::first(rows),
-                n,
-                add,
-                out: PhantomData,
-            })
-        })
-    }
-    let with_sum = of::<f16>(true).chain(of::<bf16>(true));
-    of::<f16>(false)
-        .chain(of::<bf16>(false))
-        .chain(with_sum)
-        .collect()
+    let each = |&(rows, n)| [case::<f16>(rows, n), case::<bf16>(rows, n)];
+    SHAPES.iter().flat_map(each).collect()
 }
 
 /// At the sizes of a model.
 fn at(model: &Model, rows: usize) -> Vec<Box<dyn Case>> {
-    fn of<T: Real + RmsNormType>(rows: usize, n: usize, add: bool) -> Box<dyn Case> {
-        Box::new(RmsNorm::<T> {
-            rows: RowRange::first(rows),
-            n,
-            add,
-            out: PhantomData,
-        })
-    }
-    let each = |add| {
-        [
-            of::<f16>(rows, model.hidden, add),
-            of::<bf16>(rows, model.hidden, add),
-        ]
-    };
-    [false, true].into_iter().flat_map(each).collect()
+    vec![
+        case::<f16>(rows, model.hidden),
+        case::<bf16>(rows, model.hidden),
+    ]
+}
+
+fn case<T: Real + RmsNormType>(rows: usize, n: usize) -> Box<dyn Case> {
+    Box::new(RmsNorm::<T> {
+        rows: RowRange::first(rows),
+        n,
+        out: PhantomData,
+    })
 }
 
 impl<T: Real + RmsNormType> Case for RmsNorm<T> {
     fn op(&self) -> &'static str {
-        if self.add { "add_rms_norm" } else { "rms_norm" }
+        "rms_norm"
     }
 
     fn name(&self) -> String {
@@ -156,56 +132,32 @@ impl<T: Real + RmsNormType> Case for RmsNorm<T> {
 
     fn floor_bytes(&self) -> usize {
         let (rows, n) = (self.rows.count, self.n);
-        let sum_bytes = if self.add { 8 } else { 0 };
-        rows * n * (4 + sum_bytes + size_of::<T>()) + n * 4
+        rows * n * (4 + size_of::<T>()) + n * 4
     }
 
     fn prepare<'a>(&'a self, device: &Device<'_>) -> Result<Work<'a>, DriverError> {
         let (rows, n) = (self.rows.count, self.n);
-        let (x, delta) = (self.rows.values(n, 2), self.rows.values(n, 3));
-        let weight = values(0..n, 4);
-        let (gamma, out) = (device.input(&weight)?, device.output::<T>(rows * n)?);
-        let (launch, summed) = if self.add {
-            let summed = device.in_out(&x)?;
-            let launch = launch::AddRmsNorm {
-                rows,
-                n,
-                eps: EPS,
-                x: summed,
-                delta: device.input(&delta)?,
-                weight: gamma,
-                out,
-            };
-            (launch.launch(device.kernels)?, Some(summed.ptr))
-        } else {
-            let launch = launch::RmsNorm {
-                rows,
-                n,
-                eps: EPS,
-                x: device.input(&x)?,
-                weight: gamma,
-                out,
-            };
-            (launch.launch(device.kernels)?, None)
+        let (x, weight) = (self.rows.values(n, 2), values(0..n, 4));
+        let out = device.output::<T>(rows * n)?;
+        let launch = launch::RmsNorm {
+            rows,
+            n,
+            eps: EPS,
+            x: device.input(&x)?,
+            weight: device.input(&weight)?,
+            out,
         };
         Ok(Work {
-            launches: vec![launch],
+            launches: vec![launch.launch(device.kernels)?],
             floor_bytes: self.floor_bytes(),
             outputs: Box::new(move || {
-                let sum = wide(&x)
-                    .iter()
-                    .zip(wide(&delta))
-                    .map(|(x, d)| x + d)
-                    .collect();
-                let normed = Matrix {
+                let x = Matrix {
                     cols: n,
-                    data: if summed.is_some() { sum } else { wide(&x) },
+                    data: wide(&x),
                 };
-                let expected = reference::rms_norm(&normed, &wide(&weight), f64::from(EPS));
+                let expected = reference::rms_norm(&x, &wide(&weight), f64::from(EPS));
                 let out = Output::new::<T>("out", out.ptr, expected.data, T::rounded_once());
-                let x = summed.map(|x| Output::new::<f32>("x", x, normed.data, ONE_SUM));
-                let both = [Some(out), x].into_iter().flatten();
-                both.map(|output| output.in_rows(rows)).collect()
+                vec![out.in_rows(rows)]
             }),
         })
     }

@@ -33,7 +33,7 @@ pub struct Reason {
 }
 
 /// Every one must be needed.
-pub const REASONS: [Reason; 5] = [
+pub const REASONS: [Reason; 3] = [
     Reason {
         starts: "paged_attention_",
         ends: &["_d64"],
@@ -42,21 +42,6 @@ pub const REASONS: [Reason; 5] = [
               each CTA and read by the last, beside 1024 dim bytes of keys and values: 5.6 % for seven heads of 64, 4.8 % for six of \
               128. A context of 512 has 12 KiB of them, which do not leave the second-level cache. A CTA that takes all \
               chunks of a sequence would need none, and leave the other multiprocessors idle",
-    },
-    Reason {
-        starts: "linear_",
-        ends: &["_t32", "_t64", "_t128"],
-        limit: Limit::Banks,
-        why: "Copies of the tokens' elements into shared memory take two passes for one: the 64 bytes of two neighbouring \
-              rows of 80 share four banks. What the products read (`ldmatrix`) has none. Rows four apart would \
-              share none either",
-    },
-    Reason {
-        starts: "norm_linear_",
-        ends: &["_t8"],
-        limit: Limit::Banks,
-        why: "48 passes a CTA for rows of 1536 elements, whatever its rows of weights. Which access they belong to is not known \
-              yet: by their addresses neither the row's stores nor what the products read (`ldmatrix`) should have any",
     },
     Reason {
         starts: "sample_f32_",

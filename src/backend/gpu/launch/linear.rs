@@ -132,23 +132,23 @@ enum Variant {
 const VARIANTS: [Variant; 5] = [
     Variant::Stream {
         tokens: 8,
-        warp_bytes: 9216,
+        warp_bytes: 8704,
     },
     Variant::Stream {
         tokens: 16,
-        warp_bytes: 10_240,
+        warp_bytes: 9216,
     },
     Variant::Stream {
         tokens: 32,
-        warp_bytes: 12_288,
+        warp_bytes: 10_240,
     },
     Variant::Tiled {
         tokens: 64,
-        step_bytes: 9216,
+        step_bytes: 8192,
     },
     Variant::Tiled {
         tokens: 128,
-        step_bytes: 18_432,
+        step_bytes: 16_384,
     },
 ];
 /// Up to how many tokens each of them is used; beyond, the last.

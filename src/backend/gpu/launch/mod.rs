@@ -27,7 +27,7 @@ pub use embed::{Embed, EmbedType};
 pub use linear::{Linear, LinearOut, LinearSiluMul, LinearType};
 pub use linear_rope::{LinearRopeAppend, LinearRopeType, RopeOut};
 pub use norm_linear::{NormIn, NormLinearRopeAppend, NormLinearSiluMul, NormLinearType};
-pub use rms_norm::{AddRmsNorm, RmsNorm, RmsNormType};
+pub use rms_norm::{RmsNorm, RmsNormType};
 pub use sample::SampleRows;
 pub use sample_words::{SampleLimits, SampleWords};
 pub use silu_mul::{SiluMul, SiluMulType};

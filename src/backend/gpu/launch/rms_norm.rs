@@ -1,10 +1,10 @@
-//! RMSNorm, alone or with the residual sum before it: `cuda/rms_norm.cu`.
+//! RMSNorm: `cuda/rms_norm.cu`.
 
 use half::{bf16, f16};
 
 use super::check::{Check, VEC, WARP};
 use crate::backend::gpu::kernels::Kernels;
-use crate::driver::{DeviceType, DriverError, Geometry, In, InOut, Launch, Out};
+use crate::driver::{DeviceType, DriverError, Geometry, In, Launch, Out};
 
 const MOST_THREADS: u32 = 1024;
 
@@ -25,54 +25,21 @@ pub struct RmsNorm<T: DeviceType> {
     pub out: Out<T>,
 }
 
-/// `x += delta`, then `out = x / sqrt(mean(x^2) + eps) * weight`.
-#[derive(Debug, Clone, Copy)]
-pub struct AddRmsNorm<T: DeviceType> {
-    /// Rows.
-    pub rows: usize,
-    /// Elements of a row.
-    pub n: usize,
-    /// Added to the mean square.
-    pub eps: f32,
-    /// `(rows, n)`: the residual stream.
-    pub x: InOut<f32>,
-    /// `(rows, n)`.
-    pub delta: In<f32>,
-    /// `(n)`.
-    pub weight: In<f32>,
-    /// `(rows, n)`.
-    pub out: Out<T>,
-}
-
 type Stub<T> =
     fn(&Kernels, Geometry, In<f32>, In<f32>, Out<T>, u32, f32) -> Result<Launch, DriverError>;
-type AddStub<T> = fn(
-    &Kernels,
-    Geometry,
-    InOut<f32>,
-    In<f32>,
-    In<f32>,
-    Out<T>,
-    u32,
-    f32,
-) -> Result<Launch, DriverError>;
 
 /// A type that a norm may be rounded to.
 pub trait RmsNormType: DeviceType {
     /// Its kernel.
     const RMS_NORM: Stub<Self>;
-    /// Its kernel with the sum.
-    const ADD_RMS_NORM: AddStub<Self>;
 }
 
 impl RmsNormType for f16 {
     const RMS_NORM: Stub<f16> = Kernels::rms_norm_f16;
-    const ADD_RMS_NORM: AddStub<f16> = Kernels::add_rms_norm_f16;
 }
 
 impl RmsNormType for bf16 {
     const RMS_NORM: Stub<bf16> = Kernels::rms_norm_bf16;
-    const ADD_RMS_NORM: AddStub<bf16> = Kernels::add_rms_norm_bf16;
 }
 
 /// One CTA a row, as large as the row can use: n alone decides the order of the sum.
@@ -97,29 +64,5 @@ impl<T: RmsNormType> RmsNorm<T> {
         let n = check.count("n", self.n)?;
         let geometry = geometry(check.count("rows", self.rows)?, n);
         T::RMS_NORM(kernels, geometry, x, weight, out, n, self.eps)
-    }
-}
-
-impl<T: RmsNormType> AddRmsNorm<T> {
-    /// The launch.
-    pub fn launch(&self, kernels: &Kernels) -> Result<Launch, DriverError> {
-        let AddRmsNorm {
-            x,
-            delta,
-            weight,
-            out,
-            ..
-        } = *self;
-        let check = Check {
-            kernel: "add_rms_norm",
-        };
-        let (rows, n) = (("rows", self.rows), ("n", self.n));
-        check.slice("x", x.ptr, x.len, &[rows, n])?;
-        check.slice("delta", delta.ptr, delta.len, &[rows, n])?;
-        check.slice("weight", weight.ptr, weight.len, &[n])?;
-        check.slice("out", out.ptr, out.len, &[rows, n])?;
-        let n = check.count("n", self.n)?;
-        let geometry = geometry(check.count("rows", self.rows)?, n);
-        T::ADD_RMS_NORM(kernels, geometry, x, delta, weight, out, n, self.eps)
     }
 }
