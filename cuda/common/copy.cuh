@@ -37,7 +37,7 @@ __device__ inline void copy16(void* to, const void* from) {
 #endif
 }
 
-// The same, or zeros where they are not `there`: then nothing is read. Past the first-level cache, for what one CTA reads.
+// The same, or zeros where they are not `there`: then nothing is read. Lines pass by the first-level cache.
 __device__ inline void copy16_or_zero(uint32_t to, const void* from, bool there) {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(__cvta_generic_to_global(from)),
